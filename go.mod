@@ -1,0 +1,4 @@
+module github.com/everyexec/everyexec
+
+go 1.26
+

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import "github.com/everyexec/everyexec/event"
+
+// promised are the fields that a full variant delivers. The cgroup id comes on top where the
+// kernel has the helper.
+const promised = event.All &^ event.CgroupID
+
+// plan says how one variant would run here.
+type plan struct {
+	variant  Variant
+	fields   event.Fields // delivered
+	raw      bool         // hook the raw tracepoint
+	syscalls bool         // hook the syscalls' tracepoints
+	fails    bool         // report failed execs
+	why      string       // why this variant, if nothing stands in its way
+	obstacle *obstacle    // what does
+	// fatal obstacles stand in the way of every variant.
+	fatal bool
+	// lacks says why a field is not delivered: "variant" or "kernel".
+	lacks map[event.Fields]string
+}
+
+// choose makes a plan for each variant, best first. It is a pure function of the facts.
+func choose(f *Facts, fails bool) []plan {
+	plans := []plan{
+		chooseCore(f, Core, f.KernelBTF),
+		expected(chooseCore(f, CoreExternal, f.ExternalBTF)),
+		expected(chooseCore(f, BCC, f.BCC)),
+		chooseStub(f),
+	}
+	for i := range plans {
+		p := &plans[i]
+		p.fails = fails
+		p.syscalls = p.syscalls || fails
+		p.lacks = lacks(f, p)
+		if f.CgroupIDHelper.Result != No {
+			p.fields |= event.CgroupID
+		}
+		if o := blocker(f); o != nil {
+			p.obstacle, p.fatal = o, true
+			continue
+		}
+		if p.obstacle == nil {
+			p.obstacle = missingTracepoints(f, p)
+		}
+	}
+	return plans
+}
+
+// blocker is what stands in the way of all variants. Unknown is no reason not to try.
+func blocker(f *Facts) *obstacle {
+	for _, p := range []Probe{f.BPFSyscall, f.Privilege, f.Lockdown, f.TracepointPrograms} {
+		if p.Result == No {
+			return obstacleOf(p)
+		}
+	}
+	return nil
+}
+
+func obstacleOf(p Probe) *obstacle {
+	return &obstacle{reason: p.Detail, remedy: p.Remedy}
+}
+
+// missingTracepoints holds the tracepoints that a plan needs against those that there are. The
+// raw tracepoint needs no tracefs.
+func missingTracepoints(f *Facts, p *plan) *obstacle {
+	if (p.syscalls || !p.raw) && f.Tracefs.Result == No {
+		return obstacleOf(f.Tracefs)
+	}
+	if !p.raw && f.ExecTracepoint.Result == No {
+		return obstacleOf(f.ExecTracepoint)
+	}
+	if p.fails && f.SyscallTracepoints.Result == No {
+		return &obstacle{
+			reason: "failed execs cannot be seen: " + f.SyscallTracepoints.Detail,
+			remedy: "leave out --fails, or " + f.SyscallTracepoints.Remedy,
+		}
+	}
+	return nil
+}
+
+// chooseCore plans a variant that knows the kernel's types from the source that was probed.
+func chooseCore(f *Facts, v Variant, types Probe) plan {
+	p := plan{variant: v, fields: promised, raw: f.RawTracepoints.Result == Yes, why: types.Detail}
+	if types.Result == No {
+		p.obstacle = obstacleOf(types)
+	}
+	return p
+}
+
+// expected marks a variant whose absence is no news: it wants something that nobody gave.
+func expected(p plan) plan {
+	if p.obstacle != nil {
+		p.obstacle.expected = true
+	}
+	return p
+}
+
+// chooseStub takes the arguments at sys_enter, where the kernel lets it.
+func chooseStub(f *Facts) plan {
+	p := plan{
+		variant:  Stub,
+		fields:   promised &^ event.PPID,
+		syscalls: f.SyscallTracepoints.Result != No,
+		why:      "tracepoints only: no better variant is available",
+	}
+	if !p.syscalls {
+		p.fields &^= event.Args
+	}
+	return p
+}
+
+// lacks tells the two reasons apart for which a variant does not deliver a field.
+func lacks(f *Facts, p *plan) map[event.Fields]string {
+	m := map[event.Fields]string{event.CgroupID: "kernel"}
+	if p.variant != Stub {
+		return m
+	}
+	m[event.PPID] = "variant"
+	// A filename is missing where sched_process_exec was not run: the kernel drops long ones.
+	m[event.Filename] = "kernel"
+	m[event.Args] = "variant"
+	if f.SyscallTracepoints.Result == No {
+		m[event.Args] = "kernel"
+	}
+	return m
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/everyexec/everyexec/bpf"
+	"github.com/everyexec/everyexec/bpf_noncore"
+)
+
+// The names in the objects, the same in all.
+const (
+	mapConfig  = "config"
+	mapEvents  = "events"
+	mapEmitted = "emitted"
+	mapCalls   = "calls"
+
+	progExec          = "exec"
+	progExecRaw       = "exec_raw"
+	progEnterExecve   = "enter_execve"
+	progEnterExecveat = "enter_execveat"
+	progExitExec      = "exit_exec"
+	progWalkArgv      = "walk_argv"
+)
+
+// callsPerCPU sizes the LRU map of calls in flight. An LRU hands each CPU 128 free entries at a
+// time, so with fewer it would throw out entries that are in use.
+const (
+	callsPerCPU = 128
+	callsMax    = 8192
+)
+
+// execConfig is struct exec_config of bpf/record.h.
+type execConfig struct {
+	ExecFilename uint32
+	ExecOldPID   uint32
+	EnterArgs    uint32
+	ExitRet      uint32
+	Fails        uint32
+}
+
+// The payload offsets of struct syscall_enter and syscall_exit in bpf/syscall.h.
+const (
+	syscallEnterArgs = 16
+	syscallExitRet   = 16
+)
+
+// program is a loaded and attached variant.
+type program struct {
+	events  *ebpf.Map
+	emitted *ebpf.Map
+	links   []io.Closer
+}
+
+// detach ends the tracing; what has been written can still be read.
+func (p *program) detach() error {
+	var errs []error
+	for _, l := range p.links {
+		errs = append(errs, l.Close())
+	}
+	p.links = nil
+	return errors.Join(errs...)
+}
+
+func (p *program) close() error {
+	return errors.Join(p.detach(), p.events.Close(), p.emitted.Close())
+}
+
+// startProgram loads a variant's program and attaches it.
+func startProgram(p *plan, f *Facts, t *tracefs) (*program, error) {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, &obstacle{
+			reason: fmt.Sprintf("raise the limit of locked memory, which kernels before 5.11 charge BPF maps to: %v", err),
+			remedy: "run: ulimit -l unlimited, or give CAP_SYS_RESOURCE",
+			err:    err,
+		}
+	}
+	config, err := payloadConfig(p, t)
+	if err != nil {
+		return nil, err
+	}
+	coll, err := load(p, f)
+	if err != nil {
+		return nil, err
+	}
+	defer coll.Close()
+
+	if err := coll.Maps[mapConfig].Put(uint32(0), config); err != nil {
+		return nil, fmt.Errorf("configure the programs: %w", err)
+	}
+	prog := &program{events: coll.DetachMap(mapEvents), emitted: coll.DetachMap(mapEmitted)}
+	if err := prog.attach(p, coll, t); err != nil {
+		return nil, errors.Join(err, prog.close())
+	}
+	return prog, nil
+}
+
+// payloadConfig tells the programs where the payloads of their tracepoints hold what they read.
+func payloadConfig(p *plan, t *tracefs) (*execConfig, error) {
+	c := &execConfig{EnterArgs: syscallEnterArgs, ExitRet: syscallExitRet}
+	if p.fails {
+		c.Fails = 1
+	}
+	if p.raw {
+		return c, nil
+	}
+	fields, err := readFormat(t, schedProcessExec)
+	if err != nil {
+		return nil, err
+	}
+	if c.ExecFilename, err = payload(fields, schedProcessExec, "filename"); err != nil {
+		return nil, err
+	}
+	if c.ExecOldPID, err = payload(fields, schedProcessExec, "old_pid"); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func load(p *plan, f *Facts) (*ebpf.Collection, error) {
+	spec, err := objectOf(p.variant)
+	if err != nil {
+		return nil, err
+	}
+	if err := prune(spec, p, f); err != nil {
+		return nil, err
+	}
+	var opts ebpf.CollectionOptions
+	if p.variant == Core {
+		// Given by hand, as the library would look for a vmlinux of any build elsewhere.
+		if opts.Programs.KernelTypes, err = btf.LoadSpec(kernelBTFPath); err != nil {
+			return nil, fmt.Errorf("read kernel BTF %s: %w", kernelBTFPath, err)
+		}
+	}
+	coll, err := ebpf.NewCollectionWithOptions(spec, opts)
+	if err != nil {
+		return nil, fmt.Errorf("load the programs of variant %s: %w", p.variant, err)
+	}
+	return coll, nil
+}
+
+func objectOf(v Variant) (*ebpf.CollectionSpec, error) {
+	switch v {
+	case Core, CoreExternal:
+		return bpf.LoadCore()
+	case Stub:
+		return bpf_noncore.LoadStub()
+	}
+	return nil, fmt.Errorf("variant %s has no object", v)
+}
+
+// prune takes out what the plan does not use and what the kernel does not know.
+func prune(spec *ebpf.CollectionSpec, p *plan, f *Facts) error {
+	if p.raw {
+		delete(spec.Programs, progExec)
+	} else {
+		delete(spec.Programs, progExecRaw)
+	}
+	if !p.syscalls {
+		for _, name := range []string{progEnterExecve, progEnterExecveat, progExitExec, progWalkArgv} {
+			delete(spec.Programs, name)
+		}
+		// The stub looks a call up that nobody puts there.
+		delete(spec.Maps, "walk")
+		delete(spec.Maps, "steps")
+		spec.Maps[mapCalls].MaxEntries = 1
+	} else {
+		cpus, err := ebpf.PossibleCPU()
+		if err != nil {
+			return fmt.Errorf("count the CPUs: %w", err)
+		}
+		spec.Maps[mapCalls].MaxEntries = uint32(min(cpus*callsPerCPU, callsMax))
+	}
+	if f.CgroupIDHelper.Result == No {
+		for _, prog := range spec.Programs {
+			dropCall(prog.Instructions, asm.FnGetCurrentCgroupId)
+		}
+	}
+	return nil
+}
+
+// dropCall makes calls of a helper that the kernel lacks return 0.
+func dropCall(insns asm.Instructions, helper asm.BuiltinFunc) {
+	for i, ins := range insns {
+		if ins.IsBuiltinCall() && ins.Constant == int64(helper) {
+			insns[i] = asm.Mov.Imm(asm.R0, 0).WithMetadata(ins.Metadata)
+		}
+	}
+}
+
+// attach hooks the programs. Entries come last, so that no call is kept whose end is not seen.
+func (prog *program) attach(p *plan, coll *ebpf.Collection, t *tracefs) error {
+	if p.raw {
+		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{
+			Name:    schedProcessExec.name,
+			Program: coll.Programs[progExecRaw],
+		})
+		if err != nil {
+			return fmt.Errorf("attach raw tracepoint %s: %w", schedProcessExec.name, err)
+		}
+		prog.links = append(prog.links, l)
+	} else if err := prog.hook(t, schedProcessExec, coll.Programs[progExec]); err != nil {
+		return err
+	}
+	if !p.syscalls {
+		return nil
+	}
+	for _, h := range []struct {
+		tp   tracepoint
+		name string
+	}{
+		{exitExecve, progExitExec},
+		{exitExecveat, progExitExec},
+		{enterExecve, progEnterExecve},
+		{enterExecveat, progEnterExecveat},
+	} {
+		if err := prog.hook(t, h.tp, coll.Programs[h.name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (prog *program) hook(t *tracefs, tp tracepoint, p *ebpf.Program) error {
+	l, err := attach(t, tp, p)
+	if err != nil {
+		return err
+	}
+	prog.links = append(prog.links, l)
+	return nil
+}
+
+// countEmitted returns how many records the programs have written or tried to.
+func (p *program) countEmitted() (uint64, error) {
+	var perCPU []uint64
+	if err := p.emitted.Lookup(uint32(0), &perCPU); err != nil {
+		return 0, fmt.Errorf("count the records: %w", err)
+	}
+	var sum uint64
+	for _, n := range perCPU {
+		sum += n
+	}
+	return sum, nil
+}

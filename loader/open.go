@@ -67,17 +67,22 @@ func attempt(ctx context.Context, p *plan, f *Facts, t *tracefs, o Options) (*Tr
 	return start(ctx, p, f, t, o)
 }
 
-// start loads, attaches and verifies one variant.
+// start loads, attaches and verifies one variant. The perf buffers are there before the programs
+// are attached, so that no event is lost in between.
 func start(ctx context.Context, p *plan, f *Facts, fs *tracefs, o Options) (*Tracer, error) {
-	prog, err := startProgram(p, f, fs)
+	prog, err := loadProgram(p, f, fs)
 	if err != nil {
 		return nil, logRejection(o, p.variant, err)
 	}
-	reader, err := perf.NewReader(prog.events, o.Buffer)
+	reader, err := perf.NewReader(prog.coll.Maps[mapEvents], o.Buffer)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open perf buffers of %d KiB for each CPU: %w", o.Buffer>>10, explainPerf(err)), prog.close())
+		err = fmt.Errorf("open a perf buffer of %d KiB for each CPU: %w", o.Buffer>>10, explainPerf(err))
+		return nil, errors.Join(err, prog.close())
 	}
 	t := &Tracer{plan: *p, program: prog, reader: reader, logger: o.Logger, selfTest: o.SelfTest}
+	if err := prog.attach(p, fs); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
 	if o.NoVerify {
 		t.unverified = "verification was switched off"
 		return t, nil

@@ -23,6 +23,8 @@ const (
 	mapEvents  = "events"
 	mapEmitted = "emitted"
 	mapCalls   = "calls"
+	mapWalk    = "walk"
+	mapSteps   = "steps"
 
 	progExec          = "exec"
 	progExecRaw       = "exec_raw"
@@ -54,11 +56,11 @@ const (
 	syscallExitRet   = 16
 )
 
-// program is a loaded and attached variant.
+// program is a loaded variant. Its collection stays open: the kernel empties an array of programs
+// when its last descriptor is closed, and no tail call works then.
 type program struct {
-	events  *ebpf.Map
-	emitted *ebpf.Map
-	links   []io.Closer
+	coll  *ebpf.Collection
+	links []io.Closer
 }
 
 // detach ends the tracing; what has been written can still be read.
@@ -72,11 +74,13 @@ func (p *program) detach() error {
 }
 
 func (p *program) close() error {
-	return errors.Join(p.detach(), p.events.Close(), p.emitted.Close())
+	err := p.detach()
+	p.coll.Close()
+	return err
 }
 
-// startProgram loads a variant's program and attaches it.
-func startProgram(p *plan, f *Facts, t *tracefs) (*program, error) {
+// loadProgram loads and configures a variant's programs.
+func loadProgram(p *plan, f *Facts, t *tracefs) (*program, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, &obstacle{
 			reason: fmt.Sprintf("raise the limit of locked memory, which kernels before 5.11 charge BPF maps to: %v", err),
@@ -88,20 +92,15 @@ func startProgram(p *plan, f *Facts, t *tracefs) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	coll, err := load(p, f)
+	coll, err := loadCollection(p, f)
 	if err != nil {
 		return nil, err
 	}
-	defer coll.Close()
-
 	if err := coll.Maps[mapConfig].Put(uint32(0), config); err != nil {
+		coll.Close()
 		return nil, fmt.Errorf("configure the programs: %w", err)
 	}
-	prog := &program{events: coll.DetachMap(mapEvents), emitted: coll.DetachMap(mapEmitted)}
-	if err := prog.attach(p, coll, t); err != nil {
-		return nil, errors.Join(err, prog.close())
-	}
-	return prog, nil
+	return &program{coll: coll}, nil
 }
 
 // payloadConfig tells the programs where the payloads of their tracepoints hold what they read.
@@ -126,7 +125,7 @@ func payloadConfig(p *plan, t *tracefs) (*execConfig, error) {
 	return c, nil
 }
 
-func load(p *plan, f *Facts) (*ebpf.Collection, error) {
+func loadCollection(p *plan, f *Facts) (*ebpf.Collection, error) {
 	spec, err := objectOf(p.variant)
 	if err != nil {
 		return nil, err
@@ -170,8 +169,8 @@ func prune(spec *ebpf.CollectionSpec, p *plan, f *Facts) error {
 			delete(spec.Programs, name)
 		}
 		// The stub looks a call up that nobody puts there.
-		delete(spec.Maps, "walk")
-		delete(spec.Maps, "steps")
+		delete(spec.Maps, mapWalk)
+		delete(spec.Maps, mapSteps)
 		spec.Maps[mapCalls].MaxEntries = 1
 	} else {
 		cpus, err := ebpf.PossibleCPU()
@@ -198,17 +197,17 @@ func dropCall(insns asm.Instructions, helper asm.BuiltinFunc) {
 }
 
 // attach hooks the programs. Entries come last, so that no call is kept whose end is not seen.
-func (prog *program) attach(p *plan, coll *ebpf.Collection, t *tracefs) error {
+func (prog *program) attach(p *plan, t *tracefs) error {
 	if p.raw {
 		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{
 			Name:    schedProcessExec.name,
-			Program: coll.Programs[progExecRaw],
+			Program: prog.coll.Programs[progExecRaw],
 		})
 		if err != nil {
 			return fmt.Errorf("attach raw tracepoint %s: %w", schedProcessExec.name, err)
 		}
 		prog.links = append(prog.links, l)
-	} else if err := prog.hook(t, schedProcessExec, coll.Programs[progExec]); err != nil {
+	} else if err := prog.hook(t, schedProcessExec, progExec); err != nil {
 		return err
 	}
 	if !p.syscalls {
@@ -223,15 +222,15 @@ func (prog *program) attach(p *plan, coll *ebpf.Collection, t *tracefs) error {
 		{enterExecve, progEnterExecve},
 		{enterExecveat, progEnterExecveat},
 	} {
-		if err := prog.hook(t, h.tp, coll.Programs[h.name]); err != nil {
+		if err := prog.hook(t, h.tp, h.name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (prog *program) hook(t *tracefs, tp tracepoint, p *ebpf.Program) error {
-	l, err := attach(t, tp, p)
+func (prog *program) hook(t *tracefs, tp tracepoint, name string) error {
+	l, err := attach(t, tp, prog.coll.Programs[name])
 	if err != nil {
 		return err
 	}
@@ -242,7 +241,7 @@ func (prog *program) hook(t *tracefs, tp tracepoint, p *ebpf.Program) error {
 // countEmitted returns how many records the programs have written or tried to.
 func (p *program) countEmitted() (uint64, error) {
 	var perCPU []uint64
-	if err := p.emitted.Lookup(uint32(0), &perCPU); err != nil {
+	if err := p.coll.Maps[mapEmitted].Lookup(uint32(0), &perCPU); err != nil {
 		return 0, fmt.Errorf("count the records: %w", err)
 	}
 	var sum uint64

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make help` lists the targets.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+GOARCH  ?= $(shell go env GOARCH)
+GO      := go
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BUILD   := CGO_ENABLED=0 GOARCH=$(GOARCH) $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+
+# What `make deps` installs, each needed by the targets named.
+DEPS_GENERATE := clang llvm libbpf-dev
+DEPS_TEST     := file man-db
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+.PHONY: run
+run: build ## Build, and show every program that starts on this machine (as root)
+	./bin/everyexec trace
+
+.PHONY: build
+build: ## Build the static binary bin/everyexec (GOARCH=arm64 for arm64)
+	$(BUILD) -o bin/everyexec ./cmd/everyexec
+
+.PHONY: deps
+deps: ## Install what generating and testing need (Debian and its kin, as root)
+	@./.ci/deps $(DEPS_GENERATE) $(DEPS_TEST)
+
+.PHONY: generate
+generate: ## Build the BPF objects anew from their C (needs clang 14, see make deps)
+	$(GO) generate ./...
+
+.PHONY: check-generate
+check-generate: deps ## Fail if building the BPF objects anew changes a byte
+	@before=$$($(MAKE) -s generated-sums) && $(MAKE) -s generate && after=$$($(MAKE) -s generated-sums) && \
+	if [ "$$before" != "$$after" ]; then \
+		echo "make generate changes these files; commit them:"; \
+		{ echo "$$before"; echo "$$after"; } | sort | uniq -u | awk '{ print $$2 }' | sort -u; exit 1; \
+	fi; echo "generated files are up to date"
+
+.PHONY: generated-sums
+generated-sums:
+	@sha256sum bpf/*_bpfel.* bpf_noncore/*_bpfel.* loader/internal/testexec/*.bin
+
+.PHONY: lint
+lint: ## Run gofmt, go vet and staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+.PHONY: test
+test: deps lint check-generate build check-static ## Run all tests; as root, or those that need root are skipped
+	@./.ci/test
+
+.PHONY: check-static
+check-static: build
+	@file bin/everyexec | grep -q 'statically linked' || { echo "bin/everyexec is not static"; exit 1; }
+	@$(GO) version -m bin/everyexec | grep -q 'CGO_ENABLED=0' || { echo "bin/everyexec was built with cgo"; exit 1; }
+	@size=$$(stat -c %s bin/everyexec); [ $$size -lt $$((12 << 20)) ] || { echo "bin/everyexec has $$size bytes, 12 MiB is the limit"; exit 1; }
+
+.PHONY: bench
+bench: ## Run the benchmarks of decoding and writing
+	$(GO) test -run '^$$' -bench . -benchmem ./event ./cmd/everyexec/internal/output
+
+.PHONY: man
+man: ## Write the man pages docs/man anew from the help texts
+	$(GO) test ./cmd/everyexec -run TestManPages -update
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin dist

@@ -20,6 +20,7 @@ import (
 const (
 	kernelBTFPath = "/sys/kernel/btf/vmlinux"
 	lockdownPath  = "/sys/kernel/security/lockdown"
+	paranoidPath  = "/proc/sys/kernel/perf_event_paranoid"
 )
 
 // probe gathers the facts. It changes nothing on the host.

@@ -165,7 +165,7 @@ func explainPerf(err error) error {
 	if !errors.Is(err, unix.EACCES) {
 		return err
 	}
-	level, readErr := os.ReadFile("/proc/sys/kernel/perf_event_paranoid")
+	level, readErr := os.ReadFile(paranoidPath)
 	if readErr != nil {
 		return err
 	}

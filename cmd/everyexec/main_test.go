@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/everyexec/everyexec/loader"
 )
 
 // The test binary is the product, the suite and its actors in one static file, so that it
@@ -25,6 +27,9 @@ var roles = map[string]func(){
 }
 
 func TestMain(m *testing.M) {
+	if loader.IsTestExec() {
+		os.Exit(loader.RunTestExec())
+	}
 	if name := os.Getenv(roleEnv); name != "" {
 		role, ok := roles[name]
 		if !ok {

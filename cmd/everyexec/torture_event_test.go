@@ -182,11 +182,13 @@ func differences(w wanted, v variant, e traced) []string {
 	number("gid", e.GID, w.gid)
 	number("ret", e.Ret, w.ret)
 	text("comm", e.Comm, cut(w.comm, 15), v.unknown["comm"])
-	fault := v.unknown["filename"]
+	reason := v.unknown["filename"]
 	if w.badFilename {
-		fault = "fault"
+		reason = "fault"
 	}
-	text("filename", e.Filename, w.filename, fault)
+	text("filename", e.Filename, w.filename, reason)
+	// Whether the suite runs in a container is not for the suite to say.
+	known("container_id", e.ContainerID == nil, missing["container_id"])
 	if known("cgroup_id", e.CgroupID == nil, v.unknown["cgroup_id"]) && *e.CgroupID != w.cgroup {
 		complain("cgroup_id is %d, not %d", *e.CgroupID, w.cgroup)
 	}
@@ -233,19 +235,17 @@ func (w wanted) argsProblem(v variant, got []string, truncated bool) string {
 	if !w.fromArgv(v) && w.image != nil {
 		want = w.image
 	}
-	limit := argsMax{bytes: imageBytes, least: imageLeast, count: len(want)}
+	limit := imageArgs
 	if w.fromArgv(v) {
 		limit = passedArgs
 	}
 	all := joinArgs(want)
-	if len(all) <= limit.bytes && len(want) <= limit.count {
-		if !slices.Equal(got, want) {
-			return fmt.Sprintf("args are %d, %.500q, not %d, %.500q", len(got), got, len(want), want)
-		}
-		if truncated {
-			return "args_truncated, but nothing is left out"
-		}
+	whole := len(all) <= recordArgs
+	if slices.Equal(got, want) && !truncated && whole {
 		return ""
+	}
+	if whole && len(want) <= limit {
+		return fmt.Sprintf("args are %d, truncated %t, %.500q; not %d, %.500q", len(got), truncated, got, len(want), want)
 	}
 
 	shown := strings.TrimSuffix(joinArgs(got), "\x00") // the last may have been cut
@@ -254,9 +254,9 @@ func (w wanted) argsProblem(v variant, got []string, truncated bool) string {
 		return fmt.Sprintf("args_truncated is false, but %d of %d bytes are shown", len(shown), len(all))
 	case !strings.HasPrefix(all, shown):
 		return fmt.Sprintf("args are %.500q, not the beginning of %.500q", got, want)
-	case len(shown) > limit.bytes || len(got) > limit.count:
+	case len(shown) > recordArgs:
 		return fmt.Sprintf("%d bytes in %d args, more than a record holds", len(shown), len(got))
-	case len(got) < limit.count && len(shown) < limit.least:
+	case len(got) < limit && len(shown) < recordArgs-2: // a cut that falls on a NUL hides it
 		return fmt.Sprintf("only %d bytes in %d args, where a record holds more", len(shown), len(got))
 	}
 	return ""

@@ -25,10 +25,11 @@ var shapeCases = []torturing{
 	{"no argv[0]", noArguments},
 	{"argv is NULL", nullArgv},
 	{"1,000 arguments", manyArgs(1000, "%d")},
+	{"4,000 empty arguments", manyArgs(4000, "%.0d")},
 	{"1,000 long arguments", manyArgs(1000, "argument-number-%020d")},
 	{"one argument of 128 KiB", longArg(131071)},
-	{"arguments of exactly a record", exactArgs(imageBytes)},
-	{"arguments of one byte more", exactArgs(imageBytes + 1)},
+	{"arguments of exactly a record", exactArgs(recordArgs)},
+	{"arguments of one byte more", exactArgs(recordArgs + 1)},
 	{"a big environment", bigEnvironment},
 }
 

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"maps"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -25,20 +26,15 @@ var allVariants = []variant{
 	{name: "stub", argv: true, unknown: map[string]string{"ppid": "variant"}},
 }
 
-// argsMax is how much of the arguments a record holds.
-type argsMax struct {
-	bytes int // NULs included
-	count int
-	least int // that are shown where bytes is what limits
-}
+// recordArgs is how many bytes of arguments a record holds, NULs included.
+const recordArgs = 8192
 
-// The new image's arguments are one range of memory, and those passed are one read each.
+// How many arguments are shown at least if their bytes find room: the new image's are one
+// range of memory, and those passed are one read each.
 const (
-	imageBytes = 8192
-	imageLeast = imageBytes - 2 // a cut that falls on a NUL hides it
+	imageArgs  = math.MaxInt
+	passedArgs = 1536
 )
-
-var passedArgs = argsMax{bytes: 8192, count: 64, least: 4096}
 
 // kernelExpectations are what the machine's kernel cannot give, from the environment:
 // {"unknown":{"*":{"cgroup_id":"kernel"},"stub":{"args":"kernel"}},"skip":{"with-fails":"no syscall tracepoints"}}

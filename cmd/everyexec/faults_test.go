@@ -270,7 +270,10 @@ func hideBTF() {
 		if err := unix.Mount("none", kernelBTF, "tmpfs", 0, ""); err != nil {
 			return fmt.Errorf("hide %s: %w", kernelBTF, err)
 		}
-		return syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), roleEnv+"="+roleProduct))
+		if err := os.Setenv(roleEnv, roleProduct); err != nil {
+			return err
+		}
+		return syscall.Exec("/proc/self/exe", os.Args, os.Environ())
 	}
 	fmt.Fprintln(os.Stderr, hide())
 	os.Exit(125)

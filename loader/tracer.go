@@ -9,7 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/cilium/ebpf/perf"
@@ -41,8 +41,10 @@ type Tracer struct {
 	seen     uint64   // records delivered
 	received uint64   // records read
 	lost     uint64   // final once Read has returned io.EOF
-	stopping atomic.Bool
-	settled  bool // the ring is empty and stays so
+	settled  bool     // the ring is empty and stays so
+
+	stopOnce sync.Once
+	stopErr  error
 
 	unlogged   uint64
 	lastLogged time.Time
@@ -88,15 +90,13 @@ func (t *Tracer) Time(e *event.Event) time.Time { return wallTime(e.KtimeNs) }
 
 // Stop ends the tracing. Read goes on to deliver what was captured, and then returns io.EOF.
 func (t *Tracer) Stop() error {
-	if t.stopping.Swap(true) {
-		return nil
-	}
-	return errors.Join(t.program.detach(), t.reader.Flush())
+	t.stopOnce.Do(func() { t.stopErr = errors.Join(t.program.detach(), t.reader.Flush()) })
+	return t.stopErr
 }
 
-// Close frees everything. What has not been read is gone.
+// Close stops the tracing and frees everything. What has not been read is gone.
 func (t *Tracer) Close() error {
-	return errors.Join(t.reader.Close(), t.program.close())
+	return errors.Join(t.Stop(), t.reader.Close(), t.program.close())
 }
 
 // Pending reports whether more events are at hand, so that a writer may wait before it flushes.

@@ -247,14 +247,26 @@ func runTrace(ctx context.Context, f *traceFlags, stdout, stderr io.Writer) erro
 
 	s := &stream{tracer: t, filter: fl, cgroups: cgroups, writer: w, out: bufio.NewWriterSize(stdout, 64<<10)}
 	err = s.run(f.count)
-	if gone := errors.Is(err, unix.EPIPE); gone {
-		err = nil
+	if errors.Is(err, unix.EPIPE) {
+		err = nil // the reader has seen enough
 	}
-	if err == nil && f.count > 0 && s.written == f.count {
-		err = t.Stop()
-	}
+	err = errors.Join(err, t.Stop(), drain(t))
 	l.Info("stopped", "seen", t.Seen(), "lost", t.Lost())
 	return errors.Join(err, t.Close())
+}
+
+// drain reads what nobody wants any more, so that losses are counted to the end.
+func drain(t *loader.Tracer) error {
+	var e event.Event
+	for {
+		err := t.Read(&e)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // stopOnHangup cancels when the reader of a pipe goes away, which no write tells on a quiet machine.

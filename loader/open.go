@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/perf"
@@ -35,6 +36,8 @@ func Open(ctx context.Context, o Options) (*Tracer, error) {
 		}
 		t, err := attempt(ctx, &p, facts, tracefs, o)
 		if err == nil {
+			// The kernel's types, some ten MB, are not needed any more.
+			debug.FreeOSMemory()
 			return t, nil
 		}
 		if ctx.Err() != nil {

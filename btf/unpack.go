@@ -24,7 +24,7 @@ const (
 	maxPacked   = 64 << 20
 	maxUnpacked = 128 << 20
 	maxRatio    = 256
-	freeRatio   = 8 << 20 // bytes unpacked before the ratio counts
+	freeRatio   = 64 << 20 // bytes unpacked before the ratio counts: an ELF begins with empty sections
 	maxWindow   = 64 << 20
 )
 

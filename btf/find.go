@@ -76,10 +76,11 @@ func (t Tried) String() string {
 
 // Search looks for one kernel's BTF and keeps account of it. Create it with [NewSearch].
 type Search struct {
-	query    Query
-	trail    []Tried
-	rejected error
-	symbols  string // root of the debug symbols, "/" but in tests
+	query      Query
+	trail      []Tried
+	rejected   error // of what was yielded last
+	rejections int
+	symbols    string // root of the debug symbols, "/" but in tests
 }
 
 // NewSearch prepares a search. Nothing is touched yet.
@@ -135,11 +136,22 @@ func (s *Search) try(yield func(*BTF) bool, place Place, path string, load func(
 // Reject says why what was yielded last cannot be used.
 func (s *Search) Reject(reason error) {
 	s.rejected = reason
+	s.rejections++
 }
 
 // Trail lists every place searched so far, in order.
 func (s *Search) Trail() []Tried {
 	return s.trail
+}
+
+// Named says whether the query names any place itself.
+func (q Query) Named() bool {
+	return q.File != "" || len(q.Dirs) > 0 || q.Bundle != "" || q.Mirror != nil
+}
+
+// Rejected says whether anything was found that could not be used.
+func (s *Search) Rejected() bool {
+	return s.rejections > 0
 }
 
 // Err sums up a search that found nothing, or nothing that could be used.

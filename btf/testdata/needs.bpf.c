@@ -98,4 +98,4 @@ __attribute__((section("raw_tp/x"))) int prog(u64 *ctx)
 	return sum;
 }
 
-char license[] __attribute__((section("license"))) = "Dual BSD/GPL";
+char LICENSE[] __attribute__((section("license"))) = "Dual BSD/GPL";

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 
@@ -72,10 +71,24 @@ func (k *kernelFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&k.arch, "arch", "", "architecture as uname -m prints it (default: this machine's)")
 }
 
-// resolve completes the query with what the host says.
-func (f *btfFlags) resolve(k kernelFlags) (btf.Query, error) {
+// places returns where to look, for the kernel that runs here.
+func (f *btfFlags) places() (btf.Query, error) {
 	q := f.query
-	var err error
+	if q.Distro.ID == "" && q.Distro.VersionID != "" {
+		return q, usagef("--distro-version: needs --distro, too")
+	}
+	if f.url != "" {
+		q.Mirror = &btf.Mirror{URL: f.url, InsecureHTTP: f.insecure}
+	}
+	return q, nil
+}
+
+// resolve also says which kernel, and what is needed of it.
+func (f *btfFlags) resolve(k kernelFlags) (btf.Query, error) {
+	q, err := f.places()
+	if err != nil {
+		return q, err
+	}
 	if q.Needs, err = btf.ReadNeeds(bpf.CoreObject()); err != nil {
 		return q, err
 	}
@@ -84,27 +97,16 @@ func (f *btfFlags) resolve(k kernelFlags) (btf.Query, error) {
 		return q, fmt.Errorf("uname: %w", err)
 	}
 	if q.Release = k.release; q.Release == "" {
-		q.Release = cString(uts.Release[:])
+		q.Release = unix.ByteSliceToString(uts.Release[:])
 	}
 	if q.Arch = btf.Machine(k.arch); q.Arch == "" {
-		q.Arch = cString(uts.Machine[:])
+		q.Arch = unix.ByteSliceToString(uts.Machine[:])
 	}
 	if q.Distro.ID == "" {
-		if q.Distro.VersionID != "" {
-			return q, usagef("--distro-version: needs --distro, too")
-		}
 		// Without it the kernel's release alone must do, which the search says.
 		q.Distro, _, _ = btf.HostDistro()
 	}
-	if f.url != "" {
-		q.Mirror = &btf.Mirror{URL: f.url, InsecureHTTP: f.insecure}
-	}
 	return q, nil
-}
-
-func cString(b []byte) string {
-	s, _, _ := bytes.Cut(b, []byte{0})
-	return string(s)
 }
 
 // printable quotes a name that would play tricks on a terminal.

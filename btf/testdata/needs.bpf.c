@@ -15,7 +15,7 @@ enum colour {
 };
 
 enum big {
-	BIG_ONE = 0x100000001ULL,
+	BIG_ONE = 1,
 };
 
 struct inner {

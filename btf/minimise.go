@@ -16,8 +16,8 @@ const (
 	// EL8's kernels declare task_struct 476 times.
 	maxCandidates = 1 << 13
 	// How many members and enumerators are looked at before a BTF counts as hostile; EL8's needs
-	// some 300,000.
-	maxSteps = 1 << 24
+	// 358,308.
+	maxSteps = 1 << 22
 	// Members without a name may wrap others this deep, as in cilium/ebpf.
 	maxWrappings = 32
 )

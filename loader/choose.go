@@ -2,7 +2,11 @@
 
 package loader
 
-import "github.com/everyexec/everyexec/event"
+import (
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/everyexec/everyexec/event"
+)
 
 // promised are the fields that a full variant delivers. The cgroup id comes on top where the
 // kernel has the helper.
@@ -15,6 +19,7 @@ type plan struct {
 	raw      bool         // hook the raw tracepoint
 	syscalls bool         // hook the syscalls' tracepoints
 	fails    bool         // report failed execs
+	types    *btf.Spec    // the kernel's, where they come from elsewhere
 	why      string       // why this variant, if nothing stands in its way
 	obstacle *obstacle    // what does
 	// fatal obstacles stand in the way of every variant.

@@ -67,6 +67,9 @@ func attempt(ctx context.Context, p *plan, f *Facts, t *tracefs, o Options) (*Tr
 			remedy: "require less, or make a better variant possible (see: everyexec check)",
 		}
 	}
+	if p.variant == CoreExternal {
+		return startExternal(ctx, p, f, t, o)
+	}
 	return start(ctx, p, f, t, o)
 }
 

@@ -5,6 +5,7 @@ package loader
 import (
 	"log/slog"
 
+	"github.com/everyexec/everyexec/btf"
 	"github.com/everyexec/everyexec/event"
 )
 
@@ -29,6 +30,9 @@ type Options struct {
 	// SelfTest lets the test exec fall back to this very binary where memfds may not be executed
 	// (vm.memfd_noexec=2, a policy). Its main must ask IsTestExec first.
 	SelfTest bool
+	// BTF says where BTF for a kernel without its own may come from. Which kernel is wanted and
+	// what the programs need of it is filled in.
+	BTF btf.Query
 	// Logger takes warnings and errors; nil discards them.
 	Logger *slog.Logger
 }

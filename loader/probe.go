@@ -15,6 +15,8 @@ import (
 	"github.com/cilium/ebpf/features"
 	"github.com/moby/sys/capability"
 	"golang.org/x/sys/unix"
+
+	"github.com/everyexec/everyexec/btf"
 )
 
 const (
@@ -56,29 +58,11 @@ func uname() Kernel {
 
 // osRelease reads the host's os-release where a container mounts it at /host, else the own one.
 func osRelease() Distro {
-	for _, path := range []string{"/host/etc/os-release", "/etc/os-release", "/usr/lib/os-release"} {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		return parseOSRelease(string(text))
+	d, _, err := btf.HostDistro()
+	if err != nil {
+		return Distro{}
 	}
-	return Distro{}
-}
-
-func parseOSRelease(text string) Distro {
-	var d Distro
-	for line := range strings.Lines(text) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		value = strings.Trim(value, `"'`)
-		switch key {
-		case "ID":
-			d.ID = value
-		case "VERSION_ID":
-			d.VersionID = value
-		}
-	}
-	return d
+	return Distro{ID: d.ID, VersionID: d.VersionID}
 }
 
 // fromError turns the result of one of cilium/ebpf's feature probes into a Probe.
@@ -267,15 +251,6 @@ func probeTracepoint(t *tracefs, tp tracepoint, remedy string) Probe {
 		p.Result, p.Detail = Yes, "exists"
 	}
 	return p
-}
-
-func probeExternalBTF() Probe {
-	return Probe{
-		Name:   "external BTF",
-		Result: No,
-		Detail: "external BTF is not supported by this build",
-		Remedy: "use a later build",
-	}
 }
 
 func probeBCC() Probe {

@@ -14,25 +14,6 @@ import (
 	"github.com/moby/sys/capability"
 )
 
-func TestParseOSRelease(t *testing.T) {
-	for _, c := range []struct {
-		name, text string
-		want       Distro
-	}{
-		{"quoted", "NAME=\"Amazon Linux\"\nVERSION_ID=\"2\"\nID=\"amzn\"\nID_LIKE=\"centos rhel fedora\"\n", Distro{"amzn", "2"}},
-		{"single quotes", "ID='opensuse-leap'\nVERSION_ID='15.5'", Distro{"opensuse-leap", "15.5"}},
-		{"bare", "ID=debian\nVERSION_ID=12\n", Distro{"debian", "12"}},
-		{"no version", "ID=arch\n", Distro{"arch", ""}},
-		{"nothing", "", Distro{}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if got := parseOSRelease(c.text); got != c.want {
-				t.Errorf("got %v, want %v", got, c.want)
-			}
-		})
-	}
-}
-
 func TestFromError(t *testing.T) {
 	for _, c := range []struct {
 		err  error

@@ -134,7 +134,10 @@ func loadCollection(p *plan, f *Facts) (*ebpf.Collection, error) {
 		return nil, err
 	}
 	var opts ebpf.CollectionOptions
-	if p.variant == Core {
+	switch p.variant {
+	case CoreExternal:
+		opts.Programs.KernelTypes = p.types
+	case Core:
 		// Given by hand, as the library would look for a vmlinux of any build elsewhere.
 		if opts.Programs.KernelTypes, err = btf.LoadSpec(kernelBTFPath); err != nil {
 			return nil, fmt.Errorf("read kernel BTF %s: %w", kernelBTFPath, err)

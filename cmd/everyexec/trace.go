@@ -44,6 +44,7 @@ type traceFlags struct {
 	count    uint64
 	duration time.Duration
 	buffer   sizeValue
+	btf      btfFlags
 	log      logFlags
 
 	set *pflag.FlagSet
@@ -96,6 +97,7 @@ func (f *traceFlags) register(flags *pflag.FlagSet) {
 	flags.Uint64Var(&f.count, "count", 0, "stop after so many events")
 	flags.DurationVar(&f.duration, "duration", 0, "stop after this time, e.g. 30s")
 	flags.Var(&f.buffer, "buffer", "perf buffer for each CPU, e.g. 256KiB")
+	f.btf.register(flags)
 	f.log.register(flags)
 	flags.Lookup("max-args").DefValue = ""
 	flags.Lookup("count").DefValue = "0"
@@ -106,6 +108,9 @@ func (f *traceFlags) options(needs event.Fields, l *slog.Logger) (loader.Options
 	o := loader.Options{Require: needs, Fails: f.fails, Buffer: int(f.buffer), SelfTest: true, Logger: l}
 	var err error
 	if o.Variant, err = parseVariant(f.variant); err != nil {
+		return o, err
+	}
+	if o.BTF, err = f.btf.places(); err != nil {
 		return o, err
 	}
 	for _, name := range f.require {

@@ -68,13 +68,7 @@ func exactArgs(n int) func(*stage) {
 // empty one to the new image.
 func noArguments(s *stage) {
 	path := s.target()
-	p := s.spawn(path, nil, spawnOptions{})
-	w := s.started(p, path, []string{})
-	image, err := cmdline(p.pid)
-	s.must(err)
-	w.image = image
-	s.want(w)
-	s.check(p)
+	s.wantEmpty(s.spawn(path, nil, spawnOptions{}), path)
 }
 
 // nullArgv executes with no argv at all.
@@ -82,14 +76,19 @@ func nullArgv(s *stage) {
 	path := s.target()
 	p := newProgram(native())
 	p.execRaw(p.str(path), 0)
-	l := s.launch(p, spawnOptions{})
-	s.identity(l)
-	w := s.started(l, path, []string{})
-	image, err := cmdline(l.pid)
+	s.wantEmpty(s.launch(p, spawnOptions{}), path)
+}
+
+// wantEmpty wants an exec without arguments, by a process that reports after it. What the
+// new image has, the kernel says.
+func (s *stage) wantEmpty(p *proc, path string) {
+	s.identity(p)
+	w := s.started(p, path, []string{})
+	image, err := cmdline(p.pid)
 	s.must(err)
 	w.image = image
 	s.want(w)
-	s.finish(l)
+	s.finish(p)
 }
 
 // bigEnvironment has strings right behind the arguments, which must not be shown.

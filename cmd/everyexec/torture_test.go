@@ -70,10 +70,25 @@ func torture(t *testing.T, v variant, fails bool) {
 			t.Errorf("belongs to no case: %.2000s", e.line)
 		}
 	}
+	if faults := countFaults(events); faults > len(events)/2 {
+		t.Errorf("the arguments of %d of %d execs could not be read", faults, len(events))
+	}
 	seen, lost := tr.counts(t)
 	if seen != len(events) || lost != 0 {
 		t.Errorf("logged seen=%d lost=%d, but wrote %d events", seen, lost, len(events))
 	}
+}
+
+// countFaults counts the execs whose arguments could not be read. Where a case must allow
+// that, it still cannot be the rule.
+func countFaults(events []traced) int {
+	n := 0
+	for _, e := range events {
+		if e.Missing["args"] == "fault" {
+			n++
+		}
+	}
+	return n
 }
 
 // workDir is a directory that every user can enter, with a short name: 127 bytes are what

@@ -29,7 +29,6 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 		Host:    host,
 		Kernel:  facts.Kernel,
 		Distro:  facts.Distro,
-		Probes:  append(facts.probes(), surroundings(tracefs)...),
 		Verdict: Unusable,
 	}
 	for _, p := range choose(facts, o.Fails) {
@@ -43,6 +42,8 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 			r.Verdict = verdict(p.fields)
 		}
 	}
+	// Only now, as running the variants has told more of them.
+	r.Probes = append(facts.probes(), surroundings(tracefs)...)
 	return r, nil
 }
 
@@ -60,7 +61,7 @@ func checkVariant(ctx context.Context, p *plan, f *Facts, fs *tracefs, o Options
 		v.Reason, v.Remedy = p.obstacle.reason, p.obstacle.remedy
 		return v
 	}
-	t, err := start(ctx, p, f, fs, o)
+	t, err := startVariant(ctx, p, f, fs, o)
 	if err != nil {
 		v.Reason, v.Remedy = explain(err)
 		if v.Remedy == "" {

@@ -67,6 +67,11 @@ func attempt(ctx context.Context, p *plan, f *Facts, t *tracefs, o Options) (*Tr
 			remedy: "require less, or make a better variant possible (see: everyexec check)",
 		}
 	}
+	return startVariant(ctx, p, f, t, o)
+}
+
+// startVariant starts a variant whose plan has no obstacle, in the way that is its own.
+func startVariant(ctx context.Context, p *plan, f *Facts, t *tracefs, o Options) (*Tracer, error) {
 	if p.variant == CoreExternal {
 		return startExternal(ctx, p, f, t, o)
 	}

@@ -15,6 +15,7 @@ import (
 type checkFlags struct {
 	output   string
 	noVerify bool
+	btf      btfFlags
 	log      logFlags
 }
 
@@ -36,6 +37,7 @@ It exits with 0 if every field is available, 3 if some field is missing, 4 if no
 	flags.SortFlags = false
 	flags.StringVarP(&f.output, "output", "o", "text", "text for people, json for programs")
 	flags.BoolVar(&f.noVerify, "no-verify", false, "leave out the test execs")
+	f.btf.register(flags)
 	f.log.register(flags)
 	return cmd
 }
@@ -45,7 +47,11 @@ func runCheck(ctx context.Context, f *checkFlags, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	r, err := loader.Check(ctx, loader.Options{NoVerify: f.noVerify, SelfTest: true, Logger: l})
+	o := loader.Options{NoVerify: f.noVerify, SelfTest: true, Logger: l}
+	if o.BTF, err = f.btf.places(); err != nil {
+		return err
+	}
+	r, err := loader.Check(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -261,9 +262,14 @@ func TestUnavailable(t *testing.T) {
 
 const kernelBTF = "/sys/kernel/btf"
 
-// hideBTF becomes the product on a kernel that seems to have no BTF.
+// hideBTF becomes the product on a kernel that seems to have no BTF, in a mount namespace of its own:
+// whoever forgets to give it one must not hide the machine's.
 func hideBTF() {
+	runtime.LockOSThread()
 	hide := func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("leave the mount namespace: %w", err)
+		}
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 			return fmt.Errorf("make mounts private: %w", err)
 		}
@@ -284,7 +290,7 @@ func TestWithoutBTF(t *testing.T) {
 	if _, err := os.Stat(kernelBTF + "/vmlinux"); err != nil {
 		t.Skip("this kernel has no BTF to hide")
 	}
-	private := productOptions{role: roleNoBTF, sys: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}}
+	private := productOptions{role: roleNoBTF}
 	t.Run("auto", func(t *testing.T) {
 		needs(t)
 		tr := trace(t, private)

@@ -4,8 +4,10 @@ package loader
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"unsafe"
@@ -22,7 +24,9 @@ import (
 const (
 	kernelBTFPath = "/sys/kernel/btf/vmlinux"
 	lockdownPath  = "/sys/kernel/security/lockdown"
-	paranoidPath  = "/proc/sys/kernel/perf_event_paranoid"
+	// btfMagic is BTF_MAGIC of linux/btf.h.
+	btfMagic     = 0xeb9f
+	paranoidPath = "/proc/sys/kernel/perf_event_paranoid"
 )
 
 // probe gathers the facts. It changes nothing on the host.
@@ -203,7 +207,7 @@ func probeCgroupIDHelper() Probe {
 
 func probeKernelBTF() Probe {
 	p := Probe{Name: "kernel BTF", Source: kernelBTFPath}
-	info, err := os.Stat(kernelBTFPath)
+	size, err := checkKernelBTF()
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		p.Result = No
@@ -214,9 +218,30 @@ func probeKernelBTF() Probe {
 		p.Result, p.Detail = Unknown, err.Error()
 	default:
 		p.Result = Yes
-		p.Detail = fmt.Sprintf("the kernel's own BTF, %d KiB", info.Size()>>10)
+		p.Detail = fmt.Sprintf("the kernel's own BTF, %d KiB", size>>10)
 	}
 	return p
+}
+
+// checkKernelBTF looks at the begin of the kernel's BTF. That it is whole shows when it is used.
+func checkKernelBTF() (size int64, err error) {
+	f, err := os.Open(kernelBTFPath)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	var magic [2]byte
+	if _, err := io.ReadFull(f, magic[:]); err != nil {
+		return 0, fmt.Errorf("read %s: %w", kernelBTFPath, err)
+	}
+	if binary.NativeEndian.Uint16(magic[:]) != btfMagic {
+		return 0, fmt.Errorf("%s does not begin as BTF does", kernelBTFPath)
+	}
+	return info.Size(), nil
 }
 
 func probeTracefs(t *tracefs, err error) Probe {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -65,10 +66,13 @@ type program struct {
 
 // detach ends the tracing; what has been written can still be read.
 func (p *program) detach() error {
-	var errs []error
-	for _, l := range p.links {
-		errs = append(errs, l.Close())
+	errs := make([]error, len(p.links))
+	var closing sync.WaitGroup
+	for i, l := range p.links {
+		// Side by side, as the kernel waits for a grace period at each.
+		closing.Go(func() { errs[i] = l.Close() })
 	}
+	closing.Wait()
 	p.links = nil
 	return errors.Join(errs...)
 }
@@ -138,8 +142,8 @@ func loadCollection(p *plan, f *Facts) (*ebpf.Collection, error) {
 	case CoreExternal:
 		opts.Programs.KernelTypes = p.types
 	case Core:
-		// Given by hand, as the library would look for a vmlinux of any build elsewhere.
-		if opts.Programs.KernelTypes, err = btf.LoadSpec(kernelBTFPath); err != nil {
+		// The file was there when it was probed, so this does not look elsewhere.
+		if opts.Programs.KernelTypes, err = btf.LoadKernelSpec(); err != nil {
 			return nil, fmt.Errorf("read kernel BTF %s: %w", kernelBTFPath, err)
 		}
 	}

@@ -160,20 +160,27 @@ func (s *Search) Err() error {
 	if len(s.trail) == 0 {
 		return errors.New(kernel)
 	}
-	var b strings.Builder
-	for i, t := range s.trail {
-		if i > 0 {
-			b.WriteString("; ")
+	var parts []string
+	symbols := 0
+	for _, t := range s.trail {
+		if t.Place == PlaceDebugSymbols && t.Result == notThere {
+			symbols++
+			continue
 		}
-		b.WriteString(t.String())
+		parts = append(parts, t.String())
 	}
-	return fmt.Errorf("%s: %s", kernel, b.String())
+	if symbols > 0 {
+		parts = append(parts, "no debug symbols installed")
+	}
+	return fmt.Errorf("%s: %s", kernel, strings.Join(parts, "; "))
 }
+
+const notThere = "not there"
 
 func (s *Search) note(place Place, path string, err error) {
 	result := err.Error()
 	if errors.Is(err, fs.ErrNotExist) {
-		result = "not there"
+		result = notThere
 	}
 	s.trail = append(s.trail, Tried{Place: place, Path: path, Result: result})
 }

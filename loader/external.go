@@ -16,7 +16,7 @@ func probeExternalBTF() Probe {
 	return Probe{
 		Name:   "external BTF",
 		Result: Unknown,
-		Detail: "not searched: a better variant runs",
+		Detail: "not searched, as nothing can trace here",
 		Source: "the places named in docs/external-btf.md",
 	}
 }

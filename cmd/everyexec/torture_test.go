@@ -37,8 +37,13 @@ func torture(t *testing.T, v variant, fails bool) {
 	if fails {
 		flags = append(flags, "--fails")
 	}
+	tortureWith(t, v, fails, productOptions{}, flags...)
+}
+
+func tortureWith(t *testing.T, v variant, fails bool, o productOptions, flags ...string) {
+	t.Helper()
 	work := workDir(t)
-	tr := trace(t, productOptions{}, flags...)
+	tr := trace(t, o, flags...)
 	cases := slices.Concat(shapeCases, pathCases, taskCases, memoryCases, failureCases)
 	var stages []*stage
 	for i, c := range cases {

@@ -5,7 +5,10 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 GOARCH  ?= $(shell go env GOARCH)
 GO      := go
 LDFLAGS := -s -w -X main.version=$(VERSION)
-BUILD   := CGO_ENABLED=0 GOARCH=$(GOARCH) $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+# A bundle that `everyexec btf pack` made, to be part of the binary.
+BTF_BUNDLE ?=
+TAGS    := $(if $(BTF_BUNDLE),-tags btfbundle)
+BUILD   := CGO_ENABLED=0 GOARCH=$(GOARCH) $(GO) build -trimpath $(TAGS) -ldflags '$(LDFLAGS)'
 
 # What `make deps` installs, each needed by the targets named.
 DEPS_GENERATE := clang llvm libbpf-dev
@@ -22,7 +25,9 @@ run: build ## Build, and show every program that starts on this machine (as root
 	./bin/everyexec trace
 
 .PHONY: build
-build: ## Build the static binary bin/everyexec (GOARCH=arm64 for arm64)
+build: ## Build the static binary bin/everyexec (GOARCH=arm64 for arm64, BTF_BUNDLE=file to embed one)
+	$(if $(BTF_BUNDLE),@head -c 13 $(BTF_BUNDLE) | grep -q '^everyexec-btf' || { echo "$(BTF_BUNDLE) is no bundle; make one with everyexec btf pack"; exit 1; })
+	$(if $(BTF_BUNDLE),cp $(BTF_BUNDLE) btf/embedded.bundle)
 	$(BUILD) -o bin/everyexec ./cmd/everyexec
 
 .PHONY: deps

@@ -38,15 +38,26 @@ func executeOne(t *testing.T) {
 	}
 }
 
+// backlog is a number of execs that is more than a pipe holds in lines, and less than the
+// default buffer of one CPU.
+const backlog = 1600
+
+// TestSignalsFlush has nobody read, so that most of what was captured still waits in the
+// kernel's buffer when the signal comes.
 func TestSignalsFlush(t *testing.T) {
 	eachVariant(t, func(t *testing.T, v variant) {
 		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 			t.Run(unix.SignalName(signal), func(t *testing.T) {
-				tr := trace(t, productOptions{}, "--variant", v.name)
-				s := blow(t, workDir(t)+"/storm", 400)
-				tr.signal(t, signal)
-				if own := s.own(tr.rest(t)); len(own) != s.executed {
-					t.Errorf("wrote %d of %d execs", len(own), s.executed)
+				p, r := pipedTrace(t, "--variant", v.name)
+				s := blow(t, workDir(t)+"/storm", backlog)
+				p.signal(t, signal)
+				out := collect(r)
+				if code := p.end(t); code != 0 {
+					t.Errorf("exit code %d:\n%s", code, p.stderr)
+				}
+				await(t, "the end of the output", func() bool { return isClosed(out.ended) })
+				if own := s.own(parse(t, out.get())); len(own) != s.executed {
+					t.Errorf("wrote %d of %d execs:\n%s", len(own), s.executed, p.stderr)
 				}
 			})
 		}
@@ -82,7 +93,7 @@ func TestReaderGoesAway(t *testing.T) {
 	eachVariant(t, func(t *testing.T, v variant) {
 		t.Run("after the first line", func(t *testing.T) {
 			p, r := pipedTrace(t, "--variant", v.name)
-			executeOne(t)
+			blow(t, workDir(t)+"/storm", backlog) // it waits in a write when the reader goes
 			line, err := bufio.NewReader(r).ReadString('\n')
 			if err != nil {
 				t.Fatal(err)
@@ -91,7 +102,6 @@ func TestReaderGoesAway(t *testing.T) {
 				t.Error(err)
 			}
 			r.Close()
-			executeOne(t)
 			endsQuietly(t, p)
 		})
 		t.Run("without a further event", func(t *testing.T) {

@@ -3,10 +3,12 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path"
+	"strings"
 )
 
 // Modes of cpio entries, as in stat(2).
@@ -43,6 +45,15 @@ func (a *archive) copy(name string, perm int, from string) {
 	a.file(name, perm, data)
 }
 
+// json adds a value as JSON.
+func (a *archive) json(name string, value any) {
+	data, err := json.Marshal(value)
+	if err != nil && a.err == nil {
+		a.err = fmt.Errorf("initramfs %s: %w", name, err)
+	}
+	a.file(name, 0o644, data)
+}
+
 func (a *archive) dir(name string) {
 	if a.dirs[name] {
 		return
@@ -68,7 +79,7 @@ func (a *archive) entry(name string, mode, major, minor int, data []byte) {
 	if a.err != nil {
 		return
 	}
-	name = trimSlash(name) + "\x00"
+	name = strings.TrimLeft(name, "/") + "\x00"
 	a.inode++
 	const uid, gid, links, mtime, devMajor, devMinor, check = 0, 0, 1, 0, 0, 0, 0
 	_, a.err = fmt.Fprintf(a.w, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
@@ -87,11 +98,4 @@ func (a *archive) write(data []byte, size int) {
 	if _, a.err = a.w.Write(data); a.err == nil {
 		_, a.err = a.w.Write(padding)
 	}
-}
-
-func trimSlash(name string) string {
-	for len(name) > 0 && name[0] == '/' {
-		name = name[1:]
-	}
-	return name
 }

@@ -22,7 +22,7 @@ func (c *console) mark(m Mark, text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	text = strings.ReplaceAll(text, "\n", " ")
-	fmt.Fprintf(c.w, "\n%s %s\n", m, text)
+	fmt.Fprintf(c.w, "%s %s\n", m, text)
 }
 
 // lines gives a writer whose every line comes out with the mark before it.

@@ -28,7 +28,8 @@ func Main() {
 		out.mark(Note, err.Error())
 		return
 	}
-	out.mark(Note, "kernel "+release())
+	out.mark(Fact, "release "+release())
+	out.mark(Fact, "btf "+hasBTF())
 	for _, s := range orders.Steps {
 		run(s, out)
 		reapOrphans()
@@ -48,6 +49,14 @@ func release() string {
 		return fmt.Sprintf("unknown (%v)", err)
 	}
 	return string(text[:len(text)-1])
+}
+
+// hasBTF says whether the kernel carries its own type information.
+func hasBTF() string {
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		return "no"
+	}
+	return "yes"
 }
 
 // reapOrphans buries what the last step left to init.

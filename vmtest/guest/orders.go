@@ -53,6 +53,7 @@ const (
 	Stderr Mark = "vmtest-2"     // one line of the step's stderr
 	End    Mark = "vmtest-end"   // name of the step, exit code
 	Note   Mark = "vmtest-note"  // something that the reader of a failure should know
+	Fact   Mark = "vmtest-fact"  // name and value of something about the kernel
 	Done   Mark = "vmtest-done"  // all steps were run
 )
 
@@ -64,7 +65,7 @@ func ParseMark(line string) (mark Mark, text string, ok bool) {
 	}
 	head, text, _ := strings.Cut(line[i:], " ")
 	switch m := Mark(head); m {
-	case Begin, Stdout, Stderr, End, Note, Done:
+	case Begin, Stdout, Stderr, End, Note, Fact, Done:
 		return m, text, true
 	}
 	return "", "", false

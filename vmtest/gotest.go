@@ -49,7 +49,9 @@ func parseGoTest(lines []string) []result {
 			ended[m[2]] = result{name: m[2], outcome: outcome(m[1]), time: m[3]}
 			continue
 		}
-		said[current] = append(said[current], line)
+		if line != string(pass) && line != string(fail) { // the binary's own verdict, which its exit code says too
+			said[current] = append(said[current], line)
+		}
 	}
 	var all []result
 	for _, name := range started {

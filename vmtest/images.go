@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -101,15 +103,30 @@ func (s *store) packaged(ctx context.Context, a *apt, d debian) (image, error) {
 		if err := unpack(ctx, deb, filepath.Join(tmp, "deb")); err != nil {
 			return err
 		}
-		found, err := filepath.Glob(filepath.Join(tmp, "deb/boot/vmlinu*"))
-		if err != nil || len(found) != 1 {
-			return fmt.Errorf("package %s has not one kernel but %q", d, found)
+		found, err := findKernel(filepath.Join(tmp, "deb"))
+		if err != nil {
+			return fmt.Errorf("package %s: %w", d, err)
 		}
-		if err := os.Rename(found[0], filepath.Join(tmp, "bzImage")); err != nil {
+		if err := os.Rename(found, filepath.Join(tmp, "bzImage")); err != nil {
 			return err
 		}
 		return errors.Join(os.Remove(deb), os.RemoveAll(filepath.Join(tmp, "deb")))
 	})
+}
+
+// findKernel finds the one image in an unpacked package: under /boot, or beside the modules since 7.x.
+func findKernel(dir string) (string, error) {
+	var found []string
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() && strings.HasPrefix(e.Name(), "vmlinu") {
+			found = append(found, path)
+		}
+		return err
+	})
+	if err == nil && len(found) != 1 {
+		err = fmt.Errorf("has not one kernel but %q", found)
+	}
+	return strings.Join(found, ""), err
 }
 
 // fill makes a directory that is either whole or not there.

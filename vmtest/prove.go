@@ -92,7 +92,7 @@ func (h *harness) boot(ctx context.Context, a *account, j *judgement, steps []gu
 	a.log = filepath.Join(h.logs, a.kernel.Name+".log")
 	v := vm{
 		arch: a.kernel.Arch, kernel: a.image.path, append: h.append, accel: h.accel,
-		binary: h.binaries[a.kernel.Arch], btf: a.image.btf, orders: guest.Orders{Steps: steps},
+		binary: h.binaries[a.kernel.Arch], btf: a.image.btf, orders: guest.Orders{Steps: steps}, bootTime: bootTime,
 	}
 	t, err := v.boot(ctx, a.log)
 	j.judgeBoot(a.kernel.Arch, t, err)

@@ -34,18 +34,19 @@ var machines = map[string]machine{
 const (
 	guestCPUs   = 2 // at least: an exec may end on another CPU than it began
 	guestMemory = "1024M"
-	bootTime    = 5 * time.Minute // before the first step
+	bootTime    = 5 * time.Minute
 )
 
 // vm is one boot.
 type vm struct {
-	arch   string
-	kernel string
-	append string // more for the kernel's command line
-	accel  string
-	binary binaries
-	btf    string // a file; may be empty
-	orders guest.Orders
+	arch     string
+	kernel   string
+	append   string // more for the kernel's command line
+	accel    string
+	binary   binaries
+	btf      string // a file; may be empty
+	orders   guest.Orders
+	bootTime time.Duration // until the first step; the steps have their own times
 }
 
 // boot runs a guest to its end and gives what it printed. The console is also written to log. An error means that the
@@ -60,7 +61,7 @@ func (v *vm) boot(ctx context.Context, log string) (*transcript, error) {
 	if err := v.writeInitramfs(initrd); err != nil {
 		return nil, err
 	}
-	limit := bootTime
+	limit := v.bootTime
 	for _, s := range v.orders.Steps {
 		limit += time.Duration(s.Seconds) * time.Second
 	}

@@ -64,10 +64,21 @@ func unknownCell(variant string, fields []string) string {
 	return strings.Join(fields, ", ")
 }
 
+// variants are those that the suite ran through.
+func (a account) variants() []string {
+	switch {
+	case a.kernel.expect != nil:
+		return a.kernel.expect.Variants
+	case a.report != nil:
+		return usable(a.report)
+	}
+	return nil
+}
+
 // passed counts the suite's cases for each variant, and those skipped in brackets.
 func (a account) passed() string {
 	var parts []string
-	for _, v := range variantNames {
+	for _, v := range a.variants() {
 		var cases []result
 		for _, r := range a.results {
 			if slices.Contains(strings.Split(r.name, "/"), v) && strings.HasPrefix(r.name, "Test") {

@@ -77,7 +77,7 @@ func (v *vm) boot(ctx context.Context, log string) (*transcript, error) {
 func (v *vm) command(ctx context.Context, initrd string) *exec.Cmd {
 	m := machines[v.arch]
 	args := append([]string{
-		"-accel", v.accel, "-smp", fmt.Sprint(guestCPUs), "-m", guestMemory,
+		"-accel", v.accel, "-smp", fmt.Sprintf("%[1]d,sockets=%[1]d", guestCPUs), "-m", guestMemory,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
 		"-kernel", v.kernel, "-initrd", initrd,
 		"-append", strings.TrimSpace("console=" + m.console + " panic=-1 " + v.append),

@@ -28,7 +28,7 @@ func TestTableIsInStep(t *testing.T) {
 // oneKernel is a list of one with what its guest gave.
 func oneKernel() (kernel, account) {
 	stub := loader.Stub
-	k := kernel{Name: "5.10-no-btf", Arch: "amd64", expect: &expectations{Auto: "stub", Unknown: []string{"ppid"}}}
+	k := kernel{Name: "5.10-no-btf", Arch: "amd64", expect: &expectations{Auto: "stub", Unknown: []string{"ppid"}, Variants: []string{"stub"}}}
 	report := &loader.Report{Selected: &stub, Variants: []loader.VariantReport{
 		{Name: loader.Stub, Fields: []string{"pid", "tid", "uid", "gid", "comm", "filename", "args", "ret"}},
 	}}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -73,15 +74,17 @@ func exitCode(e *exec.ExitError) int {
 	return e.ExitCode()
 }
 
-// printKernelLog prints the kernel's log since the last call.
+// printKernelLog prints the kernel's warnings and worse since the last call.
 func printKernelLog(out *console) {
-	const readClear, size = 4, 1 << 14 // SYSLOG_ACTION_READ_CLEAR
+	const readClear, size = 4, 1 << 16 // SYSLOG_ACTION_READ_CLEAR
 	buf := make([]byte, size)
 	n, err := klog(readClear, buf)
 	if err != nil {
 		return
 	}
-	w := out.lines(Note)
-	defer w.Close()
-	w.Write(buf[:n])
+	for line := range strings.Lines(string(buf[:n])) {
+		if strings.HasPrefix(line, "<") && line < "<5" {
+			out.mark(Note, "kernel: "+strings.TrimSpace(line))
+		}
+	}
 }

@@ -54,7 +54,7 @@ func judged(t *transcript, e *expectations) (failed, said string) {
 func TestJudge(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		spoil func(*transcript, *expectations)
+		spoil  func(*transcript, *expectations)
 		failed string
 		said   string
 	}{

@@ -13,8 +13,8 @@ import (
 type logFlags struct{ level, format string }
 
 func (l *logFlags) register(flags *pflag.FlagSet) {
-	flags.StringVar(&l.level, "log-level", "info", "least level to log: debug, info, warn, error")
-	flags.StringVar(&l.format, "log-format", "text", "form of the logs: text or json")
+	flags.StringVar(&l.level, "log-level", "info", "least `LEVEL` to log: debug, info, warn, error")
+	flags.StringVar(&l.format, "log-format", "text", "`FORMAT` of the logs: text or json")
 }
 
 func (l *logFlags) logger(w io.Writer) (*slog.Logger, error) {

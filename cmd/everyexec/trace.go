@@ -79,28 +79,27 @@ In JSON, a byte that is not valid UTF-8 is written as the text \xNN, and a backs
 func (f *traceFlags) register(flags *pflag.FlagSet) {
 	f.set = flags
 	flags.SortFlags = false
-	flags.StringVar(&f.variant, "variant", string(loader.Auto), "which build runs: auto, core, core-external, bcc or stub; any but auto is strict")
-	flags.StringSliceVar(&f.require, "require", nil, "fail at start unless these fields are delivered, e.g. ppid,args")
-	flags.StringVarP(&f.output, "output", "o", "table", "table for people, json for JSON Lines")
+	flags.StringVar(&f.variant, "variant", string(loader.Auto), "`VARIANT` that runs: auto, core, core-external, bcc or stub; any but auto is strict")
+	flags.StringSliceVar(&f.require, "require", nil, "fail at start unless each `FIELD` is delivered, e.g. ppid,args")
+	flags.StringVarP(&f.output, "output", "o", "table", "`FORMAT`: table for people, json for JSON Lines")
 	flags.BoolVarP(&f.fails, "fails", "x", false, "also report execs that failed")
 	flags.BoolVarP(&f.clock, "time", "T", false, "a column with the wall-clock time")
 	flags.BoolVarP(&f.since, "timestamp", "t", false, "a column with the seconds since start")
 	flags.BoolVarP(&f.printUID, "print-uid", "U", false, "a column with the uid")
-	flags.Uint32VarP(&f.uid, "uid", "u", 0, "only execs of this uid")
-	flags.StringVarP(&f.name, "name", "n", "", "only execs whose comm matches this regular expression")
-	flags.StringVarP(&f.line, "line", "l", "", "only execs whose arguments, joined by spaces, match this regular expression")
-	flags.Uint32VarP(&f.pid, "pid", "p", 0, "only execs of this process")
-	flags.Uint32VarP(&f.ppid, "ppid", "P", 0, "only execs of this process's children")
-	flags.StringVar(&f.cgroup, "cgroup", "", "only execs in the cgroup v2 of this path and below it")
+	flags.Uint32VarP(&f.uid, "uid", "u", 0, "only execs of this `UID`")
+	flags.StringVarP(&f.name, "name", "n", "", "only execs whose comm matches the regular expression `REGEX`")
+	flags.StringVarP(&f.line, "line", "l", "", "only execs whose arguments, joined by spaces, match the regular expression `REGEX`")
+	flags.Uint32VarP(&f.pid, "pid", "p", 0, "only execs of the process `PID`")
+	flags.Uint32VarP(&f.ppid, "ppid", "P", 0, "only execs of the children of process `PPID`")
+	flags.StringVar(&f.cgroup, "cgroup", "", "only execs in the cgroup v2 of this `PATH` and below it")
 	flags.BoolVarP(&f.quote, "quote", "q", false, "quote the arguments so that they can be pasted into a shell")
-	flags.IntVar(&f.maxArgs, "max-args", 20, "show at most so many arguments, 0 for all (default 20 in the table, 0 in json)")
-	flags.Uint64Var(&f.count, "count", 0, "stop after so many events")
-	flags.DurationVar(&f.duration, "duration", 0, "stop after this time, e.g. 30s")
-	flags.Var(&f.buffer, "buffer", "perf buffer for each CPU, e.g. 256KiB")
+	flags.IntVar(&f.maxArgs, "max-args", 20, "show at most `N` arguments, 0 for all (default 20 in the table, 0 in json)")
+	flags.Uint64Var(&f.count, "count", 0, "stop after `N` events")
+	flags.DurationVar(&f.duration, "duration", 0, "stop after a time `D`, e.g. 30s")
+	flags.Var(&f.buffer, "buffer", "`SIZE` of each CPU's perf buffer, e.g. 256KiB")
 	f.btf.register(flags)
 	f.log.register(flags)
-	flags.Lookup("max-args").DefValue = ""
-	flags.Lookup("count").DefValue = "0"
+	flags.Lookup("max-args").DefValue = "0" // its text says which default holds where
 }
 
 // options are what the loader is told.

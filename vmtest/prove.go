@@ -55,11 +55,10 @@ func goTool(ctx context.Context, arch string, args ...string) error {
 func (h *harness) prove(ctx context.Context, a *account) {
 	start := time.Now()
 	defer func() { a.took = time.Since(start) }()
-	btf := a.image.btf != ""
 	e := a.kernel.expect
-	steps := probeSteps(btf)
+	steps := probeSteps()
 	if e != nil {
-		steps = append(steps, suiteSteps(e.Variants, e.Suite, btf, h.run)...)
+		steps = append(steps, suiteSteps(e.Variants, e.Suite, h.run)...)
 	}
 	var j judgement
 	t := h.boot(ctx, a, &j, steps)
@@ -73,7 +72,7 @@ func (h *harness) prove(ctx context.Context, a *account) {
 		j.judgeTraces(t, a.report, e)
 	}
 	if e == nil && a.report != nil {
-		steps = suiteSteps(usable(a.report), nil, btf, h.run)
+		steps = suiteSteps(usable(a.report), nil, h.run)
 		if len(steps) > 0 {
 			t = h.boot(ctx, a, &j, steps)
 		}

@@ -58,6 +58,7 @@ func (h *harness) prove(ctx context.Context, a *account) {
 	e := a.kernel.expect
 	steps := probeSteps()
 	if e != nil {
+		steps = append(steps, workSteps(e.Variants)...)
 		steps = append(steps, suiteSteps(e.Variants, e.Suite, h.run)...)
 	}
 	var j judgement
@@ -70,6 +71,9 @@ func (h *harness) prove(ctx context.Context, a *account) {
 	a.report = j.judgeCheck(t, e)
 	if a.report != nil {
 		j.judgeTraces(t, a.report, e)
+	}
+	if e != nil {
+		j.judgeWork(t, e.Variants, e.differences, e.Unknown)
 	}
 	if e == nil && a.report != nil {
 		steps = suiteSteps(usable(a.report), nil, h.run)

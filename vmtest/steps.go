@@ -15,6 +15,7 @@ const (
 	checkStep = "check"
 	suiteStep = "suite"
 	tracePart = "trace-" // and the name of a variant, or auto
+	workPart  = "work-"  // and the name of a variant
 )
 
 // probeSteps ask everyexec what it can do here, and then whether that is so: each variant by name.
@@ -24,6 +25,15 @@ func probeSteps() []guest.Step {
 	for _, v := range append([]string{"auto"}, variantNames...) {
 		args := []string{guest.BinaryPath, "trace", "--variant", v, "--duration", "100ms"}
 		steps = append(steps, guest.Step{Name: tracePart + v, Args: args, Seconds: seconds})
+	}
+	return steps
+}
+
+// workSteps trace the same workload through some variants.
+func workSteps(variants []string) (steps []guest.Step) {
+	for _, v := range variants {
+		args := []string{guest.BinaryPath, "trace", "--variant", v, "-o", "json"}
+		steps = append(steps, guest.Step{Name: workPart + v, Args: args, Seconds: 300, Workload: true})
 	}
 	return steps
 }

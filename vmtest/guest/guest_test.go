@@ -93,3 +93,12 @@ func TestPlaceBTF(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
+
+func TestRunPlaysTheWorkloadOnceTraced(t *testing.T) {
+	// The workload's programs are not here: that is said, and the tracer is stopped nevertheless.
+	got := runTest(t, Step{Name: "s", Seconds: 60, Workload: true,
+		Args: []string{"/bin/sh", "-c", "trap 'echo stopped; exit 7' INT; echo msg=tracing >&2; while :; do sleep 0.05; done"}})
+	if want := "vmtest-1 stopped\nvmtest-end s 7"; !strings.HasSuffix(strings.Join(got, "\n"), want) {
+		t.Errorf("got %q, want %q at the end", got, want)
+	}
+}

@@ -18,6 +18,17 @@ type list struct {
 	Suites   map[string][]string     `json:"suites"`   // of Debian, by the name used below, with the archives that make each up
 	Profiles map[string]expectations `json:"profiles"` // by the name used below
 	Kernels  []kernel                `json:"kernels"`
+
+	Differences []difference `json:"differences"`
+}
+
+// difference is one that variants may show for the same exec.
+type difference struct {
+	Variant string          `json:"variant"`
+	Exec    string          `json:"exec"` // of guest.Workload; "*" for all
+	Field   string          `json:"field"`
+	Value   json.RawMessage `json:"value"` // what is shown instead
+	Why     string          `json:"why"`
 }
 
 // kernel is one kernel of the matrix. It has either a package or a build.
@@ -56,6 +67,8 @@ type expectations struct {
 	Variants []string            `json:"variants"` // those that work; every other one must be refused
 	Refused  map[string][]string `json:"refused"`  // words that the refusal of a variant must hold, or of `auto`
 	Suite    json.RawMessage     `json:"suite"`    // handed to the torture suite as it is
+
+	differences []difference
 }
 
 // auto gives the table's words for the variant chosen.
@@ -125,6 +138,7 @@ func (l *list) complete(k *kernel) error {
 	if e.Auto != "" && !slices.Contains(e.Variants, e.Auto) {
 		return fmt.Errorf("profile %q: auto cannot choose %q, which is not among the variants", k.Profile, e.Auto)
 	}
+	e.differences = l.Differences
 	k.expect = &e
 	return nil
 }

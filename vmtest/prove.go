@@ -55,11 +55,11 @@ func goTool(ctx context.Context, arch string, args ...string) error {
 func (h *harness) prove(ctx context.Context, a *account) {
 	start := time.Now()
 	defer func() { a.took = time.Since(start) }()
-	btf := a.image.btf != ""
 	e := a.kernel.expect
-	steps := probeSteps(btf)
+	steps := probeSteps()
 	if e != nil {
-		steps = append(steps, suiteSteps(e.Variants, e.Suite, btf, h.run)...)
+		steps = append(steps, workSteps(e.Variants)...)
+		steps = append(steps, suiteSteps(e.Variants, e.Suite, h.run)...)
 	}
 	var j judgement
 	t := h.boot(ctx, a, &j, steps)
@@ -72,8 +72,11 @@ func (h *harness) prove(ctx context.Context, a *account) {
 	if a.report != nil {
 		j.judgeTraces(t, a.report, e)
 	}
+	if e != nil {
+		j.judgeWork(t, e.Variants, e.differences, e.Unknown)
+	}
 	if e == nil && a.report != nil {
-		steps = suiteSteps(usable(a.report), nil, btf, h.run)
+		steps = suiteSteps(usable(a.report), nil, h.run)
 		if len(steps) > 0 {
 			t = h.boot(ctx, a, &j, steps)
 		}

@@ -35,7 +35,12 @@ type lineWriter struct {
 	c    *console
 	mark Mark
 	rest []byte
+	word string
+	saw  func()
 }
+
+// sawWord has saw called for the first line with the word in it. To be called before the first Write.
+func (l *lineWriter) sawWord(word string, saw func()) { l.word, l.saw = word, saw }
 
 func (l *lineWriter) Write(p []byte) (int, error) {
 	l.rest = append(l.rest, p...)
@@ -46,6 +51,10 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 		}
 		l.c.mark(l.mark, string(line))
 		l.rest = rest
+		if l.saw != nil && bytes.Contains(line, []byte(l.word)) {
+			l.saw()
+			l.saw = nil
+		}
 	}
 }
 

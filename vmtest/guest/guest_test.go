@@ -5,6 +5,7 @@ package guest
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -73,5 +74,31 @@ func TestRunSaysWhatCouldNotStart(t *testing.T) {
 	got := runTest(t, Step{Name: "s", Seconds: 1, Args: []string{"/no/such/program"}})
 	if want := "vmtest-end s 127"; got[len(got)-1] != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestPlaceBTF(t *testing.T) {
+	dir := t.TempDir()
+	from, cache := filepath.Join(dir, "from"), filepath.Join(dir, "a/cache")
+	if err := placeBTF(from, cache, "5.10"); err != nil {
+		t.Fatalf("without a file: %v", err)
+	}
+	if err := os.WriteFile(from, []byte("BTF"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := placeBTF(from, cache, "5.10"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(cache, "5.10.btf")); string(got) != "BTF" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestRunPlaysTheWorkloadOnceTraced(t *testing.T) {
+	// The workload's programs are not here: that is said, and the tracer is stopped nevertheless.
+	got := runTest(t, Step{Name: "s", Seconds: 60, Workload: true,
+		Args: []string{"/bin/sh", "-c", "trap 'echo stopped; exit 7' INT; echo msg=tracing >&2; while :; do sleep 0.05; done"}})
+	if want := "vmtest-1 stopped\nvmtest-end s 7"; !strings.HasSuffix(strings.Join(got, "\n"), want) {
+		t.Errorf("got %q, want %q at the end", got, want)
 	}
 }

@@ -3,8 +3,8 @@
 package guest
 
 import (
-	"fmt"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -22,6 +22,11 @@ func Main() {
 	quietKernel()
 	for _, problem := range mountAll() {
 		out.mark(Note, problem)
+	}
+	for _, err := range []error{upLoopback(), placeBTF(BTFPath, btfCache, release())} {
+		if err != nil {
+			out.mark(Note, err.Error())
+		}
 	}
 	orders, err := readOrders(OrdersPath)
 	if err != nil {
@@ -46,17 +51,9 @@ func quietKernel() {
 func release() string {
 	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
-		return fmt.Sprintf("unknown (%v)", err)
+		return "unknown"
 	}
-	return string(text[:len(text)-1])
-}
-
-// hasBTF says whether the kernel carries its own type information.
-func hasBTF() string {
-	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
-		return "no"
-	}
-	return "yes"
+	return strings.TrimSpace(string(text))
 }
 
 // reapOrphans buries what the last step left to init.

@@ -12,6 +12,7 @@ var mounts = []struct{ fs, dir string }{
 	{"proc", "/proc"},
 	{"sysfs", "/sys"},
 	{"devtmpfs", "/dev"},
+	{"tmpfs", "/dev/shm"},
 	{"tmpfs", "/tmp"},
 	{"cgroup2", "/sys/fs/cgroup"},
 }

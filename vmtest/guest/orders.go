@@ -29,6 +29,9 @@ type Step struct {
 	Args    []string `json:"args"` // the program first
 	Env     []string `json:"env,omitempty"`
 	Seconds int      `json:"seconds"` // killed when it takes longer
+
+	// Workload has [Workload] run once the program says on stderr that it traces; then the program is interrupted.
+	Workload bool `json:"workload,omitempty"`
 }
 
 func readOrders(path string) (Orders, error) {

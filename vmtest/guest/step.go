@@ -17,6 +17,9 @@ const (
 	exitNotFound = 127 // could not be started
 )
 
+// tracesWord is what everyexec logs when it traces.
+const tracesWord = "msg=tracing"
+
 // run runs one step and prints it. What a killed step left behind in its process group goes with it.
 func run(s Step, out *console) {
 	out.mark(Begin, s.Name)
@@ -38,9 +41,18 @@ func runProgram(s Step, out *console) int {
 	defer stdout.Close()
 	defer stderr.Close()
 	cmd.Stdout, cmd.Stderr = stdout, stderr
+	traces := make(chan struct{})
+	if s.Workload {
+		stderr.sawWord(tracesWord, func() { close(traces) })
+	}
 	if err := cmd.Start(); err != nil {
 		out.mark(Note, err.Error())
 		return exitNotFound
+	}
+	if s.Workload {
+		if err := playWhile(cmd.Process.Pid, traces, time.Duration(s.Seconds)*time.Second); err != nil {
+			out.mark(Note, err.Error())
+		}
 	}
 	timer := time.AfterFunc(time.Duration(s.Seconds)*time.Second, func() {
 		out.mark(Note, fmt.Sprintf("%s took longer than %d s and is killed", s.Name, s.Seconds))

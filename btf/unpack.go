@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/klauspost/compress/zstd"
@@ -72,13 +73,9 @@ func readBTF(r io.ReaderAt, size int64, inner string) (b []byte, err error) {
 	case n == 0:
 		return nil, errors.New("an empty file")
 	case bytes.HasPrefix(magic[:], []byte("\xfd7zXZ\x00")):
-		return unpack(packed, inner, func(r io.Reader) (io.Reader, error) {
-			return xz.NewReader(r, maxWindow)
-		})
+		return unpack(packed, inner, newXZ)
 	case bytes.HasPrefix(magic[:], []byte("\x28\xb5\x2f\xfd")):
-		return unpack(packed, inner, func(r io.Reader) (io.Reader, error) {
-			return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
-		})
+		return unpack(packed, inner, newZstd)
 	case bytes.HasPrefix(magic[:], []byte(elf.ELFMAG)):
 		return readELF(r)
 	case size > maxUnpacked:
@@ -92,21 +89,55 @@ func readBTF(r io.ReaderAt, size int64, inner string) (b []byte, err error) {
 	}
 }
 
+// A decoder unpacks a stream, and is told when it is no longer needed.
+type decoder func(io.Reader) (r io.Reader, done func(), err error)
+
+// xzReaders are used again and again, as archives ask for dictionaries of 64 MiB.
+var xzReaders sync.Pool
+
+func newXZ(r io.Reader) (io.Reader, func(), error) {
+	z, used := xzReaders.Get().(*xz.Reader)
+	var err error
+	if used {
+		err = z.Reset(r)
+	} else {
+		z, err = xz.NewReader(r, maxWindow)
+	}
+	return z, func() { xzReaders.Put(z) }, err
+}
+
+func newZstd(r io.Reader) (io.Reader, func(), error) {
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		return nil, nil, err
+	}
+	return z, z.Close, nil
+}
+
 // unpack reads what a compressed file holds.
-func unpack(packed *io.SectionReader, inner string, decoder func(io.Reader) (io.Reader, error)) ([]byte, error) {
+func unpack(packed *io.SectionReader, inner string, open decoder) ([]byte, error) {
 	if packed.Size() > maxPacked {
 		return nil, fmt.Errorf("%d bytes compressed are more than a BTF can be", packed.Size())
 	}
 	in := &countingReader{r: packed}
-	plain, err := decoder(in)
+	plain, done, err := open(in)
 	if err != nil {
 		return nil, fmt.Errorf("damaged: %w", err)
 	}
-	if d, ok := plain.(*zstd.Decoder); ok {
-		defer d.Close()
-	}
-
 	out := bufio.NewReader(&boundedReader{r: plain, in: in})
+	b, err := readPlain(out, inner)
+	done() // not after a panic, which leaves a decoder in nobody knows what state
+	if err != nil {
+		return nil, err
+	}
+	if bytes.HasPrefix(b, []byte(elf.ELFMAG)) {
+		return readELF(bytes.NewReader(b))
+	}
+	return b, checkMagic(b)
+}
+
+// readPlain reads what was compressed: a tar of the file, or the file itself.
+func readPlain(out *bufio.Reader, inner string) ([]byte, error) {
 	const ustarAt = 257
 	head, err := out.Peek(ustarAt + 5)
 	if err != nil && err != io.EOF {
@@ -124,10 +155,7 @@ func unpack(packed *io.SectionReader, inner string, decoder func(io.Reader) (io.
 	if err != nil {
 		return nil, damaged(err)
 	}
-	if bytes.HasPrefix(b, []byte(elf.ELFMAG)) {
-		return readELF(bytes.NewReader(b))
-	}
-	return b, checkMagic(b)
+	return b, nil
 }
 
 func damaged(err error) error {
@@ -166,11 +194,12 @@ func readTar(r io.Reader, inner string) ([]byte, error) {
 		case head.Size > maxUnpacked:
 			return nil, errBomb
 		}
-		if b, err = io.ReadAll(archive); err != nil {
-			return nil, err
-		}
-		if len(b) == 0 {
+		if head.Size == 0 {
 			return nil, tarError(fmt.Sprintf("%q in the archive is empty", inner))
+		}
+		b = make([]byte, head.Size)
+		if _, err := io.ReadFull(archive, b); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -50,7 +50,9 @@ func (f *btfFlags) registerPlaces(flags *pflag.FlagSet) {
 }
 
 func (f *btfFlags) registerCache(flags *pflag.FlagSet) {
-	flags.StringVar(&f.query.CacheDir, "btf-cache", btf.DefaultCacheDir(), "`DIR` where downloads are kept")
+	flags.StringVar(&f.query.CacheDir, "btf-cache", btf.DefaultCacheDir(),
+		"`DIR` where downloads are kept (default: /var/cache/everyexec for root, everyexec in $XDG_CACHE_HOME for others)")
+	flags.Lookup("btf-cache").DefValue = "" // not the same for all who read the help
 }
 
 func (f *btfFlags) registerDistro(flags *pflag.FlagSet) {

@@ -22,7 +22,7 @@ func TestKillLeavesNothing(t *testing.T) {
 	eachVariant(t, func(t *testing.T, v variant) {
 		temp := t.TempDir()
 		before := remains(t, temp)
-		tr := trace(t, productOptions{env: []string{"TMPDIR=" + temp}}, "--variant", v.name, "--fails")
+		tr := trace(t, productOptions{env: []string{"TMPDIR=" + temp}}, v.flags("--fails")...)
 		held := objectsOf(t, tr.cmd.Process.Pid)
 		executeOne(t)
 		if err := tr.cmd.Process.Kill(); err != nil {

@@ -48,7 +48,7 @@ func TestSignalsFlush(t *testing.T) {
 	eachVariant(t, func(t *testing.T, v variant) {
 		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 			t.Run(unix.SignalName(signal), func(t *testing.T) {
-				p, r := pipedTrace(t, "--variant", v.name)
+				p, r := pipedTrace(t, v.flags()...)
 				s := blow(t, workDir(t)+"/storm", backlog)
 				p.signal(t, signal)
 				out := collect(r)
@@ -92,7 +92,7 @@ func endsQuietly(t *testing.T, p *product) {
 func TestReaderGoesAway(t *testing.T) {
 	eachVariant(t, func(t *testing.T, v variant) {
 		t.Run("after the first line", func(t *testing.T) {
-			p, r := pipedTrace(t, "--variant", v.name)
+			p, r := pipedTrace(t, v.flags()...)
 			blow(t, workDir(t)+"/storm", backlog) // it waits in a write when the reader goes
 			line, err := bufio.NewReader(r).ReadString('\n')
 			if err != nil {
@@ -105,7 +105,7 @@ func TestReaderGoesAway(t *testing.T) {
 			endsQuietly(t, p)
 		})
 		t.Run("without a further event", func(t *testing.T) {
-			p, r := pipedTrace(t, "--variant", v.name, "--name", "^no program has this name$")
+			p, r := pipedTrace(t, v.flags("--name", "^no program has this name$")...)
 			r.Close()
 			endsQuietly(t, p)
 		})
@@ -121,7 +121,7 @@ func TestOutputFull(t *testing.T) {
 					t.Skip(err)
 				}
 				defer full.Close()
-				p := start(t, productOptions{stdout: full}, "trace", "--output", format, "--variant", v.name)
+				p := start(t, productOptions{stdout: full}, append([]string{"trace"}, v.flags("--output", format)...)...)
 				if format == "json" {
 					p.awaitStart(t) // a table fails already at its header
 					executeOne(t)
@@ -157,8 +157,8 @@ func TestNotRoot(t *testing.T) {
 func TestTwoInstances(t *testing.T) {
 	eachVariant(t, func(t *testing.T, v variant) {
 		tracers := []*tracing{
-			trace(t, productOptions{}, "--variant", v.name),
-			trace(t, productOptions{}, "--variant", v.name),
+			trace(t, productOptions{}, v.flags()...),
+			trace(t, productOptions{}, v.flags()...),
 		}
 		work := workDir(t)
 		var stages []*stage
@@ -179,7 +179,7 @@ func TestTwoInstances(t *testing.T) {
 func TestInPidNamespace(t *testing.T) {
 	eachVariant(t, func(t *testing.T, v variant) {
 		inside := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
-		tr := trace(t, productOptions{sys: inside}, "--variant", v.name)
+		tr := trace(t, productOptions{sys: inside}, v.flags()...)
 		s := play(shapeCases[0], workDir(t)+"/one")
 		own := slices.DeleteFunc(tr.stop(t), func(e traced) bool { return !s.owns(e) })
 		s.judge(t, v, own)
@@ -261,11 +261,11 @@ func TestUnavailable(t *testing.T) {
 		known = slices.DeleteFunc(known, func(field string) bool { return v.unknown[field] != "" })
 		for _, field := range slices.Sorted(maps.Keys(v.unknown)) {
 			t.Run("require "+field+" of "+v.name, func(t *testing.T) {
-				refused(t, 3, "trace", "--variant", v.name, "--require", field)
+				refused(t, 3, append([]string{"trace"}, v.flags("--require", field)...)...)
 			})
 		}
 		t.Run("require what "+v.name+" has", func(t *testing.T) {
-			trace(t, productOptions{}, "--variant", v.name, "--require", strings.Join(known, ",")).stop(t)
+			trace(t, productOptions{}, v.flags("--require", strings.Join(known, ","))...).stop(t)
 		})
 	}
 }
@@ -337,12 +337,12 @@ func stall(t *testing.T, v variant, readOn bool) {
 	// Other programs may start on this machine meanwhile. A second tracer sees them all.
 	var witness *tracing
 	if os.Getenv(quietEnv) == "" {
-		witness = trace(t, productOptions{}, "--variant", v.name)
+		witness = trace(t, productOptions{}, v.flags()...)
 	}
 	work := workDir(t)
 	var w watch
 	w.began = time.Now()
-	p, r := pipedTrace(t, "--variant", v.name, "--buffer", stalledBuffer)
+	p, r := pipedTrace(t, v.flags("--buffer", stalledBuffer)...)
 	w.traced = time.Now()
 	s := blow(t, work+"/storm", max(stormSize(t), 8000))
 	executed := s.executed + stormWorkers

@@ -133,7 +133,7 @@ func (s storm) judge(t *testing.T, v variant, own []traced) {
 
 // stormIsSeen demands that nothing of a storm is lost with the default buffer.
 func stormIsSeen(t *testing.T, v variant) {
-	tr := trace(t, productOptions{}, "--variant", v.name)
+	tr := trace(t, productOptions{}, v.flags()...)
 	s := blow(t, workDir(t)+"/storm", stormSize(t))
 	events := tr.stop(t)
 	own := s.own(events)

@@ -33,9 +33,9 @@ func TestTorture(t *testing.T) {
 
 // torture plays all cases under one tracer, then judges each.
 func torture(t *testing.T, v variant, fails bool) {
-	flags := []string{"--variant", v.name}
+	flags := v.flags()
 	if fails {
-		flags = append(flags, "--fails")
+		flags = v.flags("--fails")
 	}
 	tortureWith(t, v, fails, productOptions{}, flags...)
 }

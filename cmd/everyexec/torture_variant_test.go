@@ -26,6 +26,15 @@ var allVariants = []variant{
 	{name: "stub", argv: true, unknown: map[string]string{"ppid": "variant"}},
 }
 
+// flags are those that make trace run the variant, and more.
+func (v variant) flags(more ...string) []string {
+	flags := []string{"--variant", v.name}
+	if btf := os.Getenv(btfEnv); btf != "" && v.name == "core-external" {
+		flags = append(flags, "--btf", btf)
+	}
+	return append(flags, more...)
+}
+
 // recordArgs is how many bytes of arguments a record holds, NULs included.
 const recordArgs = 8192
 
@@ -47,6 +56,7 @@ const (
 	expectationsEnv = "EVERYEXEC_TEST_KERNEL"   // kernelExpectations
 	variantsEnv     = "EVERYEXEC_TEST_VARIANTS" // which to run, with commas
 	stormEnv        = "EVERYEXEC_TEST_STORM"    // execs in a storm
+	btfEnv          = "EVERYEXEC_TEST_BTF"      // file that core-external reads
 	quietEnv        = "EVERYEXEC_TEST_QUIET"    // set where nothing but the suite executes programs
 )
 

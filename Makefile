@@ -59,6 +59,7 @@ lint: ## Run gofmt, go vet and staticcheck
 .PHONY: test
 test: deps lint check-generate build check-static ## Run all tests; as root, or those that need root are skipped
 	@./.ci/test
+	@$(MAKE) --no-print-directory vmtest-smoke
 
 .PHONY: check-static
 check-static: build
@@ -77,3 +78,5 @@ man: ## Write the man pages docs/man anew from the help texts
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf bin dist
+
+include vmtest/vmtest.mk

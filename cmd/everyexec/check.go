@@ -4,11 +4,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/everyexec/everyexec/cmd/everyexec/internal/report"
+	"github.com/everyexec/everyexec/cmd/everyexec/internal/terminal"
 	"github.com/everyexec/everyexec/loader"
 )
 
@@ -35,7 +38,7 @@ It exits with 0 if every field is available, 3 if some field is missing, 4 if no
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&f.output, "output", "o", "text", "text for people, json for programs")
+	flags.StringVarP(&f.output, "output", "o", "text", "text for people, json for programs, prometheus for node_exporter's textfile collector, nfd for Node Feature Discovery")
 	flags.BoolVar(&f.noVerify, "no-verify", false, "leave out the test execs")
 	f.btf.register(flags)
 	f.log.register(flags)
@@ -43,6 +46,9 @@ It exits with 0 if every field is available, 3 if some field is missing, 4 if no
 }
 
 func runCheck(ctx context.Context, f *checkFlags, stdout, stderr io.Writer) error {
+	if !slices.Contains(report.Formats, f.output) {
+		return usagef("--output: %q is none of %s", f.output, strings.Join(report.Formats, ", "))
+	}
 	l, err := f.log.logger(stderr)
 	if err != nil {
 		return err
@@ -55,7 +61,7 @@ func runCheck(ctx context.Context, f *checkFlags, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	if err := json.NewEncoder(stdout).Encode(r); err != nil {
+	if err := report.Write(stdout, f.output, r, terminal.PenFor(stdout)); err != nil {
 		return err
 	}
 	return verdictOf(r)

@@ -87,7 +87,7 @@ It works on kernels with BTF and without, and says so where a value cannot be kn
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newTraceCommand(), newCheckCommand(), newBTFCommand(), newVersionCommand())
+	root.AddCommand(newTraceCommand(), newCheckCommand(), newFleetCommand(), newBTFCommand(), newVersionCommand())
 	return root
 }
 

@@ -49,6 +49,11 @@ func TestNeed(t *testing.T) {
 			r.Variants[3].Fields = reporttest.AllFields
 		}), false, "", "", loader.Full},
 		{"stub for want of BTF", reporttest.Report(withoutBTF, true), true, "", "ppid", loader.Full},
+		{"external BTF that does not help", with(reporttest.Report(withoutBTF, true), func(r *loader.Report) {
+			external := loader.CoreExternal
+			r.Selected = &external
+			r.Variants[1] = loader.VariantReport{Name: external, Usable: true, Fields: r.Variants[3].Fields}
+		}), false, "the kernel has no BTF of its own: /sys/kernel/btf/vmlinux is not there", "ppid", loader.Degraded},
 		{"no privilege", reporttest.Report(withBTF, false), false, caps, "all", loader.Unusable},
 		{"no privilege and no BTF", reporttest.Report(withoutBTF, false), true, caps, "all", loader.Unusable},
 		{"stub although the kernel has BTF", with(reporttest.Report(withBTF, true), func(r *loader.Report) {

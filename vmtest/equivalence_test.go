@@ -70,6 +70,24 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
+func TestDifferencesOfAnUnknownField(t *testing.T) {
+	l, err := loadList()
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := asStub(tracedWork(t, "stub"))
+	for _, e := range events {
+		e["args"] = nil
+	}
+	if wrong := differences(printed(t, events), "stub", l.Differences, []string{"ppid", "args"}); len(wrong) > 0 {
+		t.Errorf("null where it may be: %q", wrong)
+	}
+	events[0]["args"] = []any{"a guess"}
+	if wrong := differences(printed(t, events), "stub", l.Differences, []string{"ppid", "args"}); len(wrong) != 1 {
+		t.Errorf("a guess in place of an unknown value: %q", wrong)
+	}
+}
+
 func asStub(events []map[string]any) []map[string]any {
 	for _, e := range events {
 		e["ppid"] = nil

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,7 +59,7 @@ func TestRealRelocations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := archOf(r); got != Machine(l.arch) {
+			if got := archOf(r); got == "" || l.arch != "" && got != Machine(l.arch) {
 				t.Errorf("architecture %q, the path says %q", got, l.arch)
 			}
 			t.Logf("%d bytes, minimised %d", len(whole), len(small))
@@ -105,6 +106,9 @@ func TestRealReferee(t *testing.T) {
 func TestRealFind(t *testing.T) {
 	dir, files := realArchive(t)
 	for _, l := range files {
+		if l.arch == "" {
+			continue // a loose file
+		}
 		t.Run(l.release, func(t *testing.T) {
 			q := Query{
 				Release: l.release, Arch: Machine(l.arch), Needs: coreNeeds(t), Dirs: []string{dir},
@@ -129,6 +133,7 @@ func TestRealPack(t *testing.T) {
 	dir, files := realArchive(t)
 	bundle := filepath.Join(t.TempDir(), "all.bundle")
 	packed := pack(t, bundle, dir, PackOptions{Needs: coreNeeds(t)})
+	files = slices.DeleteFunc(files, func(l location) bool { return l.distro == "" })
 	if packed.Kernels != len(files) || len(packed.Skipped) > 0 {
 		t.Errorf("packed %d of %d, left out %v", packed.Kernels, len(files), packed.Skipped)
 	}

@@ -40,7 +40,7 @@ func executeOne(t *testing.T) {
 
 // backlog is a number of execs that is more than a pipe holds in lines, and less than the
 // default buffer of one CPU.
-const backlog = 1600
+const backlog = 800
 
 // TestSignalsFlush has nobody read, so that most of what was captured still waits in the
 // kernel's buffer when the signal comes.
@@ -322,8 +322,9 @@ func TestWithoutBTF(t *testing.T) {
 	})
 }
 
-// stalledBuffer is small, so that a reader who stops makes losses soon.
-const stalledBuffer = "64KiB"
+// stalledBuffer is small, so that a reader who stops makes losses soon: it holds less than a
+// hundred execs.
+const stalledBuffer = "16KiB"
 
 // TestStalledReader: what a reader's standstill loses is counted exactly.
 func TestStalledReader(t *testing.T) {
@@ -344,7 +345,7 @@ func stall(t *testing.T, v variant, readOn bool) {
 	w.began = time.Now()
 	p, r := pipedTrace(t, v.flags("--buffer", stalledBuffer)...)
 	w.traced = time.Now()
-	s := blow(t, work+"/storm", max(stormSize(t), 8000))
+	s := blow(t, work+"/storm", 1000+100*runtime.NumCPU())
 	executed := s.executed + stormWorkers
 
 	var out *lines

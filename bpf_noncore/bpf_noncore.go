@@ -7,3 +7,4 @@
 package bpf_noncore
 
 //go:generate go tool bpf2go -target bpfel -cflags "-O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -mcpu=v1 -I../bpf" Stub stub.bpf.c
+//go:generate go tool bpf2go -target bpfel -cflags "-O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -mcpu=v1 -I../bpf" Learn learn.bpf.c

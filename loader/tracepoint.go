@@ -29,6 +29,9 @@ var (
 	enterExecveat    = tracepoint{"syscalls", "sys_enter_execveat"}
 	exitExecve       = tracepoint{"syscalls", "sys_exit_execve"}
 	exitExecveat     = tracepoint{"syscalls", "sys_exit_execveat"}
+	taskRename       = tracepoint{"task", "task_rename"}
+	taskNewtask      = tracepoint{"task", "task_newtask"}
+	schedProcessExit = tracepoint{"sched", "sched_process_exit"}
 )
 
 // formatMax bounds a format file; the kernel's are below 4 KiB.

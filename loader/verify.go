@@ -35,20 +35,28 @@ type testRun struct {
 // newTestRun prepares a test exec of the test program or of our own binary. The path names it in
 // a roundabout way, which holds some random bits and so tells our test execs from all other execs.
 func newTestRun(self bool) (*testRun, error) {
-	var random [4]byte
-	if _, err := rand.Read(random[:]); err != nil {
-		return nil, fmt.Errorf("draw a nonce: %w", err)
+	random, err := drawBits()
+	if err != nil {
+		return nil, err
 	}
-	r := &testRun{nonce: "everyexec-verify-" + hex.EncodeToString(random[:])}
-	r.path = "/proc/self/" + detour(random[:])
+	r := &testRun{nonce: "everyexec-verify-" + hex.EncodeToString(random)}
+	r.path = "/proc/self/" + detour(random)
 	if self {
 		r.path += "exe"
 		return r, nil
 	}
 	r.path += "fd/3"
-	var err error
 	r.file, err = testProgram()
 	return r, err
+}
+
+// drawBits returns 32 random bits.
+func drawBits() ([]byte, error) {
+	bits := make([]byte, 4)
+	if _, err := rand.Read(bits); err != nil {
+		return nil, fmt.Errorf("draw a nonce: %w", err)
+	}
+	return bits, nil
 }
 
 // detour writes bits as "./" and "/", which lead nowhere in a path.
@@ -93,19 +101,27 @@ func (r *testRun) close() error {
 	return r.file.Close()
 }
 
-// run executes the child, which executes the grandchild, and waits for both.
+// run executes the child, which executes the grandchild, and waits for both. It does so from a
+// thread that is not the leader, as a parent's tgid must not be taken for its pid.
 func (r *testRun) run(ctx context.Context) error {
+	return onOwnThread(func() error {
+		cmd := r.command(ctx)
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		r.pid = cmd.Process.Pid
+		return cmd.Wait()
+	})
+}
+
+func (r *testRun) command(ctx context.Context) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, r.path)
 	cmd.Args = []string{r.path, r.path, r.nonce}
 	cmd.Env = []string{selfTestVariable + "=1"}
 	if r.file != nil {
 		cmd.ExtraFiles = []*os.File{r.file} // becomes descriptor 3
 	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	r.pid = cmd.Process.Pid
-	return cmd.Wait()
+	return cmd
 }
 
 // errNotSeen tells that a test exec ran and that no event came of it.

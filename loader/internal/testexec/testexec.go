@@ -5,7 +5,8 @@
 //
 // Called with two arguments besides its name, `PATH PATH NONCE`, it forks a child that executes
 // PATH with the arguments `PATH NONCE`, waits for it and exits with 0 if all went well, else with
-// 1. Called with one, it exits with 0. It uses no memory but its stack and needs no library, so
+// 1. Called with one, it writes a byte to its stdout to tell that it runs, waits until its stdin has
+// a byte or ends, and exits with 0. It uses no memory but its stack and needs no library, so
 // that it can live in a memfd and whoever embeds the loader does not find its own main executed.
 package testexec
 

@@ -3,10 +3,13 @@
 package testexec
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestELFRunsChildAndGrandchild(t *testing.T) {
@@ -34,5 +37,42 @@ func TestELFRunsChildAndGrandchild(t *testing.T) {
 				t.Errorf("run: %v, want success %v", err, c.ok)
 			}
 		})
+	}
+}
+
+func TestELFTellsThatItRunsAndWaits(t *testing.T) {
+	elf, err := ELF()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "testexec")
+	if err := os.WriteFile(path, elf, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Cmd{Path: path, Args: []string{path, path, "nonce"}}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(stdout, make([]byte, 1)); err != nil {
+		t.Errorf("read that it runs: %v", err)
+	}
+	var info unix.Siginfo
+	err = unix.Waitid(unix.P_PID, cmd.Process.Pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+	if err != nil || info.Signo != 0 {
+		t.Errorf("ended before its stdin did: %v, signal %d", err, info.Signo)
+	}
+	if err := stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("wait: %v", err)
 	}
 }

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Offset is where a struct of the kernel holds a member, in bytes.
+type Offset uint32
+
+// Offsets says where the running kernel keeps what the stub reads. A nil offset was not learned.
+type Offsets struct {
+	Version string `json:"version"` // /proc/version
+	Arch    string `json:"arch"`    // the machine of uname(2)
+
+	// Of task_struct.
+	TGID       *Offset `json:"tgid"`
+	RealParent *Offset `json:"real_parent"`
+	MM         *Offset `json:"mm"`
+	// Of mm_struct. A new program's filename lies where its environment ends.
+	ArgStart *Offset `json:"arg_start"`
+	ArgEnd   *Offset `json:"arg_end"`
+	EnvEnd   *Offset `json:"env_end"`
+
+	// Processes is how many processes, each with other values, agree.
+	Processes int `json:"processes"`
+	// Cached tells that the offsets come from an earlier run; a test exec proved them anew.
+	Cached bool `json:"-"`
+	// Took is how long learning took.
+	Took time.Duration `json:"-"`
+}
+
+// PPID reports whether the parent can be read.
+func (o *Offsets) PPID() bool { return o != nil && o.TGID != nil && o.RealParent != nil }
+
+// Args reports whether the arguments can be read.
+func (o *Offsets) Args() bool {
+	return o != nil && o.MM != nil && o.ArgStart != nil && o.ArgEnd != nil
+}
+
+// Filename reports whether the filename can be read.
+func (o *Offsets) Filename() bool { return o != nil && o.MM != nil && o.EnvEnd != nil }
+
+// named lists the offsets by the names of the members.
+func (o *Offsets) named() []struct {
+	name   string
+	offset *Offset
+} {
+	return []struct {
+		name   string
+		offset *Offset
+	}{
+		{"task_struct.tgid", o.TGID},
+		{"task_struct.real_parent", o.RealParent},
+		{"task_struct.mm", o.MM},
+		{"mm_struct.arg_start", o.ArgStart},
+		{"mm_struct.arg_end", o.ArgEnd},
+		{"mm_struct.env_end", o.EnvEnd},
+	}
+}
+
+// String lists the members and their offsets; an unknown one is "-".
+func (o *Offsets) String() string {
+	var parts []string
+	for _, m := range o.named() {
+		if m.offset == nil {
+			parts = append(parts, m.name+" -")
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%s %d", m.name, *m.offset))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// proof says how the offsets were found.
+func (o *Offsets) proof() string {
+	if o.Cached {
+		return "from the cache"
+	}
+	return fmt.Sprintf("the values of %d processes agree, in %s", o.Processes, o.Took.Round(100*time.Microsecond))
+}
+
+// LearnOffsets learns the offsets of the running kernel anew, as Open does for the stub. It needs
+// the same privileges.
+func LearnOffsets(ctx context.Context, o Options) (*Offsets, error) {
+	o = o.withDefaults()
+	fs, err := openTracefs()
+	if err != nil {
+		return nil, err
+	}
+	defer fs.Close()
+	return learn(ctx, fs, o)
+}
+
+// errNothingLearned tells that no offset at all was found.
+var errNothingLearned = errors.New("no signature was found in the kernel's memory")

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+)
+
+// procStat is what /proc/PID/stat tells of a process, as this pid namespace counts.
+type procStat struct {
+	state     byte
+	ppid      uint32
+	startTick uint64 // since boot, in units of 1/100 s (USER_HZ)
+	layout    layout // zero without the permission to see it
+}
+
+func readProcStat(pid int) (procStat, error) {
+	path := fmt.Sprintf("/proc/%d/stat", pid)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return procStat{}, err
+	}
+	s, err := parseProcStat(text)
+	if err != nil {
+		return procStat{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+var errStat = errors.New("not the line of a process")
+
+// The fields of proc(5), counted from the state, which is its third.
+const (
+	statState     = 3 - 3
+	statPPID      = 4 - 3
+	statStartTime = 22 - 3
+	statArgStart  = 48 - 3
+	statArgEnd    = 49 - 3
+	statEnvEnd    = 51 - 3
+	statFields    = statEnvEnd + 1
+)
+
+// parseProcStat reads the line; the name in it may hold anything, parentheses and spaces too.
+func parseProcStat(text []byte) (procStat, error) {
+	end := bytes.LastIndexByte(text, ')')
+	if end < 0 {
+		return procStat{}, errStat
+	}
+	fields := bytes.Fields(text[end+1:])
+	if len(fields) < statFields || len(fields[statState]) != 1 {
+		return procStat{}, errStat
+	}
+	s := procStat{state: fields[statState][0]}
+	for _, f := range []struct {
+		index int
+		value *uint64
+	}{
+		{statStartTime, &s.startTick},
+		{statArgStart, &s.layout.argStart},
+		{statArgEnd, &s.layout.argEnd},
+		{statEnvEnd, &s.layout.envEnd},
+	} {
+		n, err := strconv.ParseUint(string(fields[f.index]), 10, 64)
+		if err != nil {
+			return procStat{}, err
+		}
+		*f.value = n
+	}
+	ppid, err := strconv.ParseUint(string(fields[statPPID]), 10, 32)
+	s.ppid = uint32(ppid)
+	return s, err
+}

@@ -23,32 +23,24 @@ type LearnLearnAnswer struct {
 }
 
 type LearnLearnOrder struct {
-	_            structs.HostLayout
-	Name         [2]uint64
-	Path         [11]uint64
-	Address      uint64
-	Length       uint32
-	Serial       uint32
-	ExecFilename uint32
-	Reserved     uint32
-}
-
-type LearnLearnSighting struct {
 	_       structs.HostLayout
-	Task    uint64
-	KtimeNs uint64
+	Name    [2]uint64
+	PidTgid uint64
+	Address uint64
+	Length  uint32
+	Serial  uint32
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	LearnMapAnswer       = "answer"
-	LearnMapOrder        = "order"
-	LearnMapSightings    = "sightings"
-	LearnProgNoteExec    = "note_exec"
-	LearnProgShowContext = "show_context"
-	LearnProgShowMemory  = "show_memory"
+	LearnMapAnswer         = "answer"
+	LearnMapOrder          = "order"
+	LearnMapSightings      = "sightings"
+	LearnProgShowContext   = "show_context"
+	LearnProgShowMemory    = "show_memory"
+	LearnProgShowMemoryRaw = "show_memory_raw"
 )
 
 // LoadLearn returns the embedded CollectionSpec for Learn.
@@ -93,9 +85,9 @@ type LearnSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type LearnProgramSpecs struct {
-	NoteExec    *ebpf.ProgramSpec `ebpf:"note_exec"`
-	ShowContext *ebpf.ProgramSpec `ebpf:"show_context"`
-	ShowMemory  *ebpf.ProgramSpec `ebpf:"show_memory"`
+	ShowContext   *ebpf.ProgramSpec `ebpf:"show_context"`
+	ShowMemory    *ebpf.ProgramSpec `ebpf:"show_memory"`
+	ShowMemoryRaw *ebpf.ProgramSpec `ebpf:"show_memory_raw"`
 }
 
 // LearnMapSpecs contains maps before they are loaded into the kernel.
@@ -156,16 +148,16 @@ type LearnVariables struct {
 //
 // It can be passed to LoadLearnObjects or ebpf.CollectionSpec.LoadAndAssign.
 type LearnPrograms struct {
-	NoteExec    *ebpf.Program `ebpf:"note_exec"`
-	ShowContext *ebpf.Program `ebpf:"show_context"`
-	ShowMemory  *ebpf.Program `ebpf:"show_memory"`
+	ShowContext   *ebpf.Program `ebpf:"show_context"`
+	ShowMemory    *ebpf.Program `ebpf:"show_memory"`
+	ShowMemoryRaw *ebpf.Program `ebpf:"show_memory_raw"`
 }
 
 func (p *LearnPrograms) Close() error {
 	return _LearnClose(
-		p.NoteExec,
 		p.ShowContext,
 		p.ShowMemory,
+		p.ShowMemoryRaw,
 	)
 }
 

@@ -9,7 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,10 +20,10 @@ const learnTimeout = 10 * time.Second
 
 // learn finds out where the running kernel keeps what the stub reads.
 //
-// It looks at the task_struct of processes whose values it knows, because it made them: its own
-// thread, and children and grandchildren that wait while they are looked at. An offset counts only
-// if the values of all of them agree. Each offset stands alone; one that is not found is nil.
-func learn(ctx context.Context, fs *tracefs, o Options) (*Offsets, error) {
+// It looks at the task_struct of processes whose values it knows, because it made them: threads of
+// its own, and children that wait while they are looked at. An offset counts only if the values of
+// all of them agree. Each offset stands alone; one that is not found is nil.
+func learn(ctx context.Context, fs *tracefs, raw bool, o Options) (*Offsets, error) {
 	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
 	defer cancel()
 	begin := time.Now()
@@ -33,7 +33,7 @@ func learn(ctx context.Context, fs *tracefs, o Options) (*Offsets, error) {
 	}
 	found := &Offsets{Version: version, Arch: uname().Arch}
 	err = onOwnThread(func() error {
-		l, err := newLesson(fs)
+		l, err := newLesson(fs, raw)
 		if err != nil {
 			return err
 		}
@@ -54,54 +54,36 @@ func kernelVersion() (string, error) {
 	return string(text), err
 }
 
-// lesson is one attempt to learn.
+// lesson is one attempt to learn. It is taken on the thread that opened the probe.
 type lesson struct {
 	probe    *learnProbe
 	self     *subject
-	families []*family
+	other    *thread // makes the second child, and traces the first one
+	children []*waiting
 }
 
-// family is a test exec whose child and grandchild live until it is released.
-type family struct {
-	run               *testRun
-	cmd               *exec.Cmd
-	hold              *os.File // their stdin: the grandchild waits until it ends
-	child, grandchild *subject
+// waiting is a child that lives, and is looked at, until it is released.
+type waiting struct {
+	*subject
+	run  *testRun
+	cmd  *exec.Cmd
+	hold *os.File // its stdin: it waits until that ends
 }
 
-// families is how many test execs are looked at.
-const families = 2
-
-func newLesson(fs *tracefs) (*lesson, error) {
-	fields, err := readFormat(fs, schedProcessExec)
+func newLesson(fs *tracefs, raw bool) (*lesson, error) {
+	probe, err := openMemory(fs, raw)
 	if err != nil {
 		return nil, err
 	}
-	filename, err := payload(fields, schedProcessExec, "filename")
-	if err != nil {
-		return nil, err
-	}
-	probe, err := openLearnProbe()
-	if err != nil {
-		return nil, err
-	}
-	probe.order.ExecFilename = filename
-	for _, h := range []struct {
-		tp   tracepoint
-		name string
-	}{{taskRename, progShowMemory}, {schedProcessExec, progNoteExec}} {
-		if err := probe.hook(fs, h.tp, h.name); err != nil {
-			return nil, errors.Join(err, probe.close())
-		}
-	}
-	return &lesson{probe: probe}, nil
+	return &lesson{probe: probe, other: newThread()}, nil
 }
 
 func (l *lesson) close() error {
 	var errs []error
-	for _, f := range l.families {
-		errs = append(errs, f.close())
+	for _, w := range l.children {
+		errs = append(errs, w.close())
 	}
+	l.other.end()
 	return errors.Join(append(errs, l.probe.close())...)
 }
 
@@ -113,9 +95,7 @@ func (l *lesson) take(ctx context.Context, selfTest bool, found *Offsets) error 
 	}
 	found.Processes = len(subjects)
 	found.TGID = only(findTGID(subjects))
-
-	parents := findParent(subjects)
-	if found.RealParent, err = l.realParent(parents, found.TGID); err != nil {
+	if found.RealParent, err = l.realParent(findParent(subjects), found.TGID); err != nil {
 		return err
 	}
 	candidates, err := findMM(l.probe, subjects)
@@ -136,7 +116,7 @@ func (l *lesson) take(ctx context.Context, selfTest bool, found *Offsets) error 
 	return nil
 }
 
-// gather returns the subjects: this thread, and families that live on.
+// gather returns the subjects: this thread, a child of it, and a child of another thread.
 func (l *lesson) gather(ctx context.Context, selfTest bool) ([]*subject, error) {
 	self, err := l.probe.self()
 	if err != nil {
@@ -145,150 +125,161 @@ func (l *lesson) gather(ctx context.Context, selfTest bool) ([]*subject, error) 
 	if l.self, err = l.study(self, 0, os.Getpid()); err != nil {
 		return nil, err
 	}
+	// The first time gives it the name, the second time the probe sees a thread of that name.
+	for range 2 {
+		if err := l.other.do(l.probe.rename); err != nil {
+			return nil, err
+		}
+	}
+	other, err := l.probe.noted()
+	if err != nil {
+		return nil, err
+	}
+	here := func(f func() error) error { return f() }
 	subjects := []*subject{l.self}
-	for range families {
-		f, err := l.startFamily(ctx, false)
+	for _, parent := range []struct {
+		task uint64
+		do   func(func() error) error
+	}{{self.task, here}, {other.task, l.other.do}} {
+		w, err := l.startChild(ctx, parent.do, parent.task, false)
 		if err != nil && selfTest {
-			f, err = l.startFamily(ctx, true)
+			w, err = l.startChild(ctx, parent.do, parent.task, true)
 		}
 		if err != nil {
 			return nil, err
 		}
-		subjects = append(subjects, f.child, f.grandchild)
+		subjects = append(subjects, w.subject)
 	}
 	return subjects, nil
 }
 
-// study takes the image of a process. Its pid, as this process sees it, is 0 if it is not known.
+// study takes the image of a process, whose pid is as this process sees it.
 func (l *lesson) study(s sighting, parent uint64, pid int) (*subject, error) {
 	image, err := l.probe.read(s.task, taskLen)
 	if err != nil {
 		return nil, err
 	}
-	studied := &subject{sighting: s, image: image, parent: parent}
-	if pid == 0 {
-		return studied, nil
-	}
 	stat, err := readProcStat(pid)
 	if err != nil {
 		return nil, err
 	}
-	studied.layout = stat.layout
-	return studied, nil
+	return &subject{sighting: s, image: image, parent: parent, layout: stat.layout}, nil
 }
 
-// startFamily runs a test exec up to the point at which the grandchild waits.
-func (l *lesson) startFamily(ctx context.Context, self bool) (*family, error) {
+// startChild runs the test program, as a child of the thread that do runs functions on.
+func (l *lesson) startChild(ctx context.Context, do func(func() error) error, parent uint64, self bool) (*waiting, error) {
 	run, err := newTestRun(self)
 	if err != nil {
 		return nil, err
 	}
-	f := &family{run: run}
-	if err := l.probe.watch(run.path); err != nil {
-		return nil, errors.Join(err, f.close())
+	w := &waiting{run: run}
+	l.children = append(l.children, w)
+	if err := do(func() error { return w.start(ctx) }); err != nil {
+		return nil, err
 	}
-	if err := f.start(ctx); err != nil {
-		return nil, errors.Join(err, f.close())
-	}
-	seen, err := l.probe.sightings()
-	if err == nil && len(seen) != 2 {
-		err = fmt.Errorf("%w: %d execs instead of 2", errNotSeen, len(seen))
-	}
+	seen, err := l.probe.noted()
 	if err != nil {
-		return nil, errors.Join(err, f.close())
+		return nil, err
 	}
-	if f.child, err = l.study(seen[0], l.self.task, f.cmd.Process.Pid); err != nil {
-		return nil, errors.Join(err, f.close())
-	}
-	if f.grandchild, err = l.study(seen[1], f.child.task, 0); err != nil {
-		return nil, errors.Join(err, f.close())
-	}
-	l.families = append(l.families, f)
-	return f, nil
+	w.subject, err = l.study(seen, parent, w.cmd.Process.Pid)
+	return w, err
 }
 
-// start runs the test exec and waits until the grandchild says that it runs.
-func (f *family) start(ctx context.Context) error {
+// start runs the test program, and waits until it says that it runs.
+func (w *waiting) start(ctx context.Context) error {
 	stdin, hold, err := os.Pipe()
 	if err != nil {
 		return err
 	}
-	f.hold = hold
+	w.hold = hold
 	defer stdin.Close()
 	ready, stdout, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer ready.Close()
-	cmd := f.run.command(ctx)
+	cmd := w.run.command(ctx, w.run.nonce)
 	cmd.Stdin, cmd.Stdout = stdin, stdout
 	err = cmd.Start()
 	stdout.Close()
 	if err != nil {
 		return err
 	}
-	f.cmd = cmd
+	w.cmd = cmd
 	if deadline, ok := ctx.Deadline(); ok {
 		// Pipes take deadlines.
 		_ = ready.SetReadDeadline(deadline)
 	}
 	if _, err := io.ReadFull(ready, make([]byte, 1)); err != nil {
-		return fmt.Errorf("the test exec did not run: %w", err)
+		return fmt.Errorf("the test program did not run: %w", err)
 	}
 	return nil
 }
 
-// release lets the processes end, and waits until the child has, without reaping it.
-func (f *family) release() error {
-	if err := f.hold.Close(); err != nil {
+// release lets the child end, and waits until it has, without reaping it.
+func (w *waiting) release() error {
+	err := w.hold.Close()
+	w.hold = nil
+	if err != nil {
 		return err
 	}
-	f.hold = nil
 	for {
-		err := unix.Waitid(unix.P_PID, f.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		err := unix.Waitid(unix.P_PID, w.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if err != unix.EINTR {
 			return err
 		}
 	}
 }
 
-func (f *family) close() error {
+func (w *waiting) close() error {
 	var errs []error
-	if f.hold != nil {
-		errs = append(errs, f.hold.Close())
+	if w.hold != nil {
+		errs = append(errs, w.hold.Close())
 	}
-	if f.cmd != nil {
-		errs = append(errs, f.cmd.Wait())
+	if w.cmd != nil {
+		errs = append(errs, w.cmd.Wait())
 	}
-	return errors.Join(append(errs, f.run.close())...)
+	return errors.Join(append(errs, w.run.close())...)
 }
 
-// realParent tells real_parent from parent, which differ while a process is traced: one thread of
-// this process made the child, and another one traces it.
+// realParent tells real_parent from parent, which differ while a process is traced: one thread
+// made the child, and another one traces it.
 func (l *lesson) realParent(candidates []Offset, tgid *Offset) (*Offset, error) {
 	if len(candidates) < 2 {
 		return only(candidates), nil
 	}
-	child := l.families[0].child
-	release, err := traceFromElsewhere(l.families[0].cmd.Process.Pid)
+	child := l.children[0]
+	var image []byte
+	err := l.other.do(func() error { return unix.PtraceSeize(child.cmd.Process.Pid) })
 	if err != nil {
 		return l.firstOfPair(candidates, tgid), nil
 	}
-	defer release()
-	image, err := l.probe.read(child.task, taskLen)
-	if err != nil {
+	image, readErr := l.probe.read(child.task, taskLen)
+	err = l.other.do(func() error { return stopTracing(child.cmd.Process.Pid) })
+	if err := errors.Join(readErr, err); err != nil {
 		return nil, err
 	}
-	traced := &subject{sighting: child.sighting, image: image, parent: child.parent}
-	var kept []Offset
-	for _, at := range findParent([]*subject{traced}) {
-		for _, c := range candidates {
-			if at == c {
-				kept = append(kept, at)
-			}
+	return only(slices.DeleteFunc(slices.Clone(candidates), func(at Offset) bool {
+		v, ok := le64(image, uint32(at))
+		return !ok || v != child.parent
+	})), nil
+}
+
+// stopTracing detaches the current thread from a process that it traces.
+func stopTracing(pid int) error {
+	if err := unix.PtraceInterrupt(pid); err != nil {
+		return fmt.Errorf("stop the test program: %w", err)
+	}
+	for {
+		_, err := unix.Wait4(pid, nil, unix.WALL, nil)
+		if err == nil {
+			break
+		}
+		if err != unix.EINTR {
+			return fmt.Errorf("wait for the test program to stop: %w", err)
 		}
 	}
-	return only(kept), nil
+	return unix.PtraceDetach(pid)
 }
 
 // firstOfPair chooses where a policy forbids tracing: real_parent lies before parent, and both
@@ -304,34 +295,17 @@ func (l *lesson) firstOfPair(candidates []Offset, tgid *Offset) *Offset {
 	return &candidates[0]
 }
 
-// traceFromElsewhere traces a process from a thread of its own, until release is called.
-func traceFromElsewhere(pid int) (release func(), err error) {
-	done := make(chan struct{})
-	traced := make(chan error)
-	go func() {
-		// Never unlocked: the tracing ends with the thread.
-		runtime.LockOSThread()
-		traced <- unix.PtraceSeize(pid)
-		<-done
-	}()
-	if err := <-traced; err != nil {
-		close(done)
-		return nil, err
-	}
-	return func() { close(done) }, nil
-}
-
 // ownMM tells mm from active_mm, which are the same to a program and differ in a zombie. Where
 // that does not tell, either is right.
 func (l *lesson) ownMM(candidates []mmCandidate) (mmCandidate, error) {
 	if len(candidates) == 1 {
 		return candidates[0], nil
 	}
-	f := l.families[0]
-	if err := f.release(); err != nil {
-		return mmCandidate{}, fmt.Errorf("wait for a test exec: %w", err)
+	child := l.children[0]
+	if err := child.release(); err != nil {
+		return mmCandidate{}, fmt.Errorf("wait for the test program to end: %w", err)
 	}
-	image, err := l.probe.read(f.child.task, taskLen)
+	image, err := l.probe.read(child.task, taskLen)
 	if err != nil {
 		return mmCandidate{}, err
 	}

@@ -3,17 +3,16 @@
 package loader
 
 import (
-	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
-	"slices"
+	"maps"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/everyexec/everyexec/bpf_noncore"
@@ -25,9 +24,9 @@ const (
 	mapAnswer    = "answer"
 	mapSightings = "sightings"
 
-	progShowMemory  = "show_memory"
-	progShowContext = "show_context"
-	progNoteExec    = "note_exec"
+	progShowMemory    = "show_memory"
+	progShowMemoryRaw = "show_memory_raw"
+	progShowContext   = "show_context"
 )
 
 // shownMax is how many bytes one answer holds.
@@ -35,13 +34,11 @@ const shownMax = 4096
 
 // learnOrder is struct learn_order of bpf_noncore/learn.bpf.c.
 type learnOrder struct {
-	Name         [16]byte
-	Path         [88]byte
-	Address      uint64
-	Length       uint32
-	Serial       uint32
-	ExecFilename uint32
-	Reserved     uint32
+	Name    [16]byte
+	PIDTGID uint64
+	Address uint64
+	Length  uint32
+	Serial  uint32
 }
 
 // learnAnswer is struct learn_answer.
@@ -53,11 +50,10 @@ type learnAnswer struct {
 	Bytes   [shownMax]byte
 }
 
-// sighting is a process that executed the path of the order.
+// sighting is a thread that bears, or as it executed a program bore, the name of the order.
 type sighting struct {
 	tgid, tid uint32
 	task      uint64
-	ktimeNs   uint64
 }
 
 // learnProbe shows kernel memory. Only the thread that opened it may use it.
@@ -70,16 +66,17 @@ type learnProbe struct {
 // errNotShown tells that the program did not run on an order.
 var errNotShown = errors.New("the probe program was not run")
 
-// openLearnProbe loads the probe and gives the current thread, which must be locked, the name by
-// which the programs know it. The thread should end with its goroutine, as it keeps that name.
-func openLearnProbe() (*learnProbe, error) {
+// openLearnProbe loads one program of the probe, and gives the current thread the name by which it
+// knows it.
+func openLearnProbe(prog string) (*learnProbe, error) {
 	spec, err := bpf_noncore.LoadLearn()
 	if err != nil {
 		return nil, err
 	}
+	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return name != prog })
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
-		return nil, fmt.Errorf("load the probe programs: %w", err)
+		return nil, fmt.Errorf("load the probe: %w", err)
 	}
 	p := &learnProbe{coll: coll}
 	random, err := drawBits()
@@ -88,6 +85,27 @@ func openLearnProbe() (*learnProbe, error) {
 	}
 	copy(p.order.Name[:], "learn-"+hex.EncodeToString(random))
 	if err := p.rename(); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+// openMemory opens the probe to read kernel memory from the current thread.
+func openMemory(fs *tracefs, raw bool) (*learnProbe, error) {
+	name := progShowMemory
+	if raw {
+		name = progShowMemoryRaw
+	}
+	p, err := openLearnProbe(name)
+	if err != nil {
+		return nil, err
+	}
+	if !raw {
+		err = p.hook(fs, taskRename, name)
+	} else {
+		err = p.hookRaw(taskRename, name)
+	}
+	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
@@ -117,6 +135,16 @@ func (p *learnProbe) hook(t *tracefs, tp tracepoint, name string) error {
 	return nil
 }
 
+func (p *learnProbe) hookRaw(tp tracepoint, name string) error {
+	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: tp.name, Program: p.coll.Programs[name]})
+	if err != nil {
+		return fmt.Errorf("attach raw tracepoint %s: %w", tp.name, err)
+	}
+	p.links = append(p.links, l)
+	return nil
+}
+
+// rename gives the current thread the name, which it may have already.
 func (p *learnProbe) rename() error {
 	_, _, errno := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&p.order.Name)), 0)
 	if errno != 0 {
@@ -164,6 +192,11 @@ func (p *learnProbe) self() (sighting, error) {
 	if err != nil {
 		return sighting{}, err
 	}
+	// From now on, whoever else bears the name is noted.
+	p.order.PIDTGID = a.PIDTGID
+	if err := p.give(); err != nil {
+		return sighting{}, err
+	}
 	return sighting{tgid: uint32(a.PIDTGID >> 32), tid: uint32(a.PIDTGID), task: a.Task}, nil
 }
 
@@ -192,54 +225,24 @@ func (p *learnProbe) read(address uint64, n int) ([]byte, error) {
 	return out, nil
 }
 
-// watch has the execs of a path noted.
-func (p *learnProbe) watch(path string) error {
-	if len(path) >= len(p.order.Path) {
-		return fmt.Errorf("the path of the test exec has %d bytes, more than %d", len(path), len(p.order.Path)-1)
-	}
-	p.order.Path = [len(p.order.Path)]byte{}
-	copy(p.order.Path[:], path)
-	return p.give()
-}
-
-// sightings takes the processes that were noted, in the order of their execs.
-func (p *learnProbe) sightings() ([]sighting, error) {
+// noted returns the one thread that was noted since the last call.
+func (p *learnProbe) noted() (sighting, error) {
 	var found []sighting
-	var key uint64
-	var value struct{ Task, KtimeNs uint64 }
+	var key, task uint64
 	entries := p.coll.Maps[mapSightings].Iterate()
-	for entries.Next(&key, &value) {
-		found = append(found, sighting{uint32(key >> 32), uint32(key), value.Task, value.KtimeNs})
+	for entries.Next(&key, &task) {
+		found = append(found, sighting{tgid: uint32(key >> 32), tid: uint32(key), task: task})
 	}
 	if err := entries.Err(); err != nil {
-		return nil, fmt.Errorf("read the test execs: %w", err)
+		return sighting{}, fmt.Errorf("read what the probe noted: %w", err)
 	}
-	slices.SortFunc(found, func(a, b sighting) int { return cmp.Compare(a.ktimeNs, b.ktimeNs) })
-	for _, s := range found {
-		if err := p.coll.Maps[mapSightings].Delete(uint64(s.tgid)<<32 | uint64(s.tid)); err != nil {
-			return nil, fmt.Errorf("forget a test exec: %w", err)
-		}
+	if len(found) != 1 {
+		return sighting{}, fmt.Errorf("%w: the probe noted %d threads instead of 1", errNotSeen, len(found))
 	}
-	return found, nil
-}
-
-// onOwnThread runs f on a thread that is not the leader of the process and that ends with it, so
-// that f may change the thread as it likes.
-func onOwnThread(f func() error) error {
-	done := make(chan error)
-	go func() {
-		// Never unlocked: the thread ends with the goroutine.
-		runtime.LockOSThread()
-		if unix.Gettid() != unix.Getpid() {
-			done <- f()
-			return
-		}
-		// The leader cannot run another goroutine while it waits here.
-		err := onOwnThread(f)
-		runtime.UnlockOSThread()
-		done <- err
-	}()
-	return <-done
+	if err := p.coll.Maps[mapSightings].Delete(key); err != nil {
+		return sighting{}, fmt.Errorf("forget what the probe noted: %w", err)
+	}
+	return found[0], nil
 }
 
 func le64(b []byte, offset uint32) (uint64, bool) {

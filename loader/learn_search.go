@@ -108,7 +108,7 @@ func (c *mmCandidate) narrow(target []byte, l layout, first bool) {
 	}{{&c.argStart, l.argStart}, {&c.argEnd, l.argEnd}, {&c.envEnd, l.envEnd}} {
 		holds := func(at uint32) bool {
 			v, ok := le64(target, at)
-			return ok && v == part.want
+			return ok && v == part.want && !isExecfn(target, at)
 		}
 		if first {
 			*part.offsets = search(mmLen, 8, holds)
@@ -116,6 +116,14 @@ func (c *mmCandidate) narrow(target []byte, l layout, first bool) {
 		}
 		*part.offsets = slices.DeleteFunc(*part.offsets, func(o Offset) bool { return !holds(uint32(o)) })
 	}
+}
+
+// isExecfn recognises the filename's entry in the copy of the auxiliary vector that mm_struct has:
+// it lies elsewhere for 32-bit programs.
+func isExecfn(target []byte, at uint32) bool {
+	const atExecfn = 31
+	key, ok := le64(target, at-8)
+	return at >= 8 && ok && key == atExecfn
 }
 
 // smallNegatives is where, seen as addresses, negative numbers lie. No kernel has the memory that

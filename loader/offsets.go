@@ -94,7 +94,7 @@ func LearnOffsets(ctx context.Context, o Options) (*Offsets, error) {
 		return nil, err
 	}
 	defer fs.Close()
-	return learn(ctx, fs, o)
+	return learn(ctx, fs, probeRawTracepoints().Result == Yes, o)
 }
 
 // errNothingLearned tells that no offset at all was found.

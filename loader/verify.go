@@ -105,7 +105,7 @@ func (r *testRun) close() error {
 // thread that is not the leader, as a parent's tgid must not be taken for its pid.
 func (r *testRun) run(ctx context.Context) error {
 	return onOwnThread(func() error {
-		cmd := r.command(ctx)
+		cmd := r.command(ctx, r.path, r.nonce)
 		if err := cmd.Start(); err != nil {
 			return err
 		}
@@ -114,9 +114,8 @@ func (r *testRun) run(ctx context.Context) error {
 	})
 }
 
-func (r *testRun) command(ctx context.Context) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, r.path)
-	cmd.Args = []string{r.path, r.path, r.nonce}
+func (r *testRun) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, r.path, args...)
 	cmd.Env = []string{selfTestVariable + "=1"}
 	if r.file != nil {
 		cmd.ExtraFiles = []*os.File{r.file} // becomes descriptor 3

@@ -26,6 +26,7 @@ type CoreExecConfig struct {
 	EnterArgs    uint32
 	ExitRet      uint32
 	Fails        uint32
+	KeepArgs     uint32
 }
 
 type CoreExecRecord struct {

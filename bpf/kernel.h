@@ -28,6 +28,7 @@ enum {
 };
 
 #define BPF_ANY 0
+#define BPF_NOEXIST 1
 #define BPF_F_CURRENT_CPU 0xffffffffULL
 
 #include <bpf/bpf_helpers.h>

@@ -19,7 +19,8 @@ struct exec_config {
 	/* The payload of the syscalls' tracepoints. */
 	__u32 enter_args;
 	__u32 exit_ret;
-	__u32 fails; /* 1: report execs that failed */
+	__u32 fails;     /* 1: report execs that failed */
+	__u32 keep_args; /* 1: keep argv at entry, if the program can */
 };
 
 struct {

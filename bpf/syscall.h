@@ -6,8 +6,9 @@
  * Attaching these costs every syscall of the machine, so it is done only when it is needed.
  *
  * A program that includes this file defines
- *   KEEP_ARGS  1: read argv at entry and keep it, as nothing else will tell the arguments
+ *   KEEP_ARGS  1: it can read argv at entry and keep it, where nothing else tells the arguments
  *   read_task(struct exec_header *): what it knows of the current task
+ *   read_new_image(struct exec_record *): the arguments in the memory of a new program
  */
 #ifndef EVERYEXEC_SYSCALL_H
 #define EVERYEXEC_SYSCALL_H
@@ -171,7 +172,7 @@ static __always_inline void take_kept_args(struct exec_record *r, struct kept_ca
  * Sends an exec that succeeded and that sched_process_exec did not show: before 5.16 it is not
  * run for paths of over 2,000 bytes (PERF_MAX_TRACE_SIZE). The filename went with the old image.
  */
-static __always_inline void output_unseen(void *ctx, struct kept_call *kept)
+static __always_inline void output_unseen(void *ctx, struct exec_config *c, struct kept_call *kept)
 {
 	struct exec_record *r = bpf_map_lookup_elem(&scratch, ZERO_KEY);
 
@@ -180,7 +181,10 @@ static __always_inline void output_unseen(void *ctx, struct kept_call *kept)
 	fill_header(&r->h, EXEC_KIND_EXEC);
 	set_tid(&r->h, (__u32)bpf_get_current_pid_tgid());
 	read_task(&r->h);
-	take_kept_args(r, kept);
+	if (c->keep_args)
+		take_kept_args(r, kept);
+	else
+		read_new_image(r);
 	output(ctx, r);
 }
 
@@ -231,7 +235,8 @@ static __always_inline int enter(char *ctx, __u32 filename_arg)
 	if (bpf_probe_read_kernel(&w->kept.call, sizeof(w->kept.call),
 				  ctx + c->enter_args + filename_arg * sizeof(__u64)))
 		return 0;
-	if (!KEEP_ARGS) {
+	if (!KEEP_ARGS || !c->keep_args) {
+		w->kept.args_len = 0;
 		keep_call(&w->kept);
 		return 0;
 	}
@@ -268,7 +273,7 @@ int exit_exec(char *ctx)
 	if (bpf_probe_read_kernel(&ret, sizeof(ret), ctx + c->exit_ret))
 		return 0;
 	if (KEEP_ARGS && ret >= 0)
-		output_unseen(ctx, (void *)call);
+		output_unseen(ctx, c, (void *)call);
 	w->kept.call = *call;
 	bpf_map_delete_elem(&calls, &key);
 	if (ret >= 0 || !c->fails)

@@ -20,6 +20,7 @@ type StubExecConfig struct {
 	EnterArgs    uint32
 	ExitRet      uint32
 	Fails        uint32
+	KeepArgs     uint32
 }
 
 type StubExecRecord struct {
@@ -51,6 +52,12 @@ type StubExecRecord struct {
 	Tail [12288]int8
 }
 
+type StubFamilyConfig struct {
+	_          structs.HostLayout
+	Pid        uint32
+	CloneFlags uint32
+}
+
 type StubKeptCall struct {
 	_    structs.HostLayout
 	Call struct {
@@ -62,6 +69,25 @@ type StubKeptCall struct {
 	Truncated uint16
 	Faulted   uint16
 	Args      [8192]int8
+}
+
+type StubLearnedOffsets struct {
+	_          structs.HostLayout
+	Known      uint32
+	Tgid       uint32
+	RealParent uint32
+	Mm         uint32
+	ArgStart   uint32
+	ArgEnd     uint32
+	EnvEnd     uint32
+}
+
+type StubRelative struct {
+	_           structs.HostLayout
+	Birth       uint64
+	ParentBirth uint64
+	Parent      uint32
+	Threads     uint32
 }
 
 type StubWalkState struct {
@@ -81,13 +107,19 @@ const (
 	StubMapConfig         = "config"
 	StubMapEmitted        = "emitted"
 	StubMapEvents         = "events"
+	StubMapFamilyConfig   = "family_config"
+	StubMapLearned        = "learned"
+	StubMapRelatives      = "relatives"
 	StubMapScratch        = "scratch"
 	StubMapSteps          = "steps"
 	StubMapWalk           = "walk"
+	StubProgEndTask       = "end_task"
 	StubProgEnterExecve   = "enter_execve"
 	StubProgEnterExecveat = "enter_execveat"
 	StubProgExec          = "exec"
+	StubProgExecRaw       = "exec_raw"
 	StubProgExitExec      = "exit_exec"
+	StubProgNewTask       = "new_task"
 	StubProgWalkArgv      = "walk_argv"
 )
 
@@ -133,10 +165,13 @@ type StubSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type StubProgramSpecs struct {
+	EndTask       *ebpf.ProgramSpec `ebpf:"end_task"`
 	EnterExecve   *ebpf.ProgramSpec `ebpf:"enter_execve"`
 	EnterExecveat *ebpf.ProgramSpec `ebpf:"enter_execveat"`
 	Exec          *ebpf.ProgramSpec `ebpf:"exec"`
+	ExecRaw       *ebpf.ProgramSpec `ebpf:"exec_raw"`
 	ExitExec      *ebpf.ProgramSpec `ebpf:"exit_exec"`
+	NewTask       *ebpf.ProgramSpec `ebpf:"new_task"`
 	WalkArgv      *ebpf.ProgramSpec `ebpf:"walk_argv"`
 }
 
@@ -144,13 +179,16 @@ type StubProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type StubMapSpecs struct {
-	Calls   *ebpf.MapSpec `ebpf:"calls"`
-	Config  *ebpf.MapSpec `ebpf:"config"`
-	Emitted *ebpf.MapSpec `ebpf:"emitted"`
-	Events  *ebpf.MapSpec `ebpf:"events"`
-	Scratch *ebpf.MapSpec `ebpf:"scratch"`
-	Steps   *ebpf.MapSpec `ebpf:"steps"`
-	Walk    *ebpf.MapSpec `ebpf:"walk"`
+	Calls        *ebpf.MapSpec `ebpf:"calls"`
+	Config       *ebpf.MapSpec `ebpf:"config"`
+	Emitted      *ebpf.MapSpec `ebpf:"emitted"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	FamilyConfig *ebpf.MapSpec `ebpf:"family_config"`
+	Learned      *ebpf.MapSpec `ebpf:"learned"`
+	Relatives    *ebpf.MapSpec `ebpf:"relatives"`
+	Scratch      *ebpf.MapSpec `ebpf:"scratch"`
+	Steps        *ebpf.MapSpec `ebpf:"steps"`
+	Walk         *ebpf.MapSpec `ebpf:"walk"`
 }
 
 // StubVariableSpecs contains global variables before they are loaded into the kernel.
@@ -179,13 +217,16 @@ func (o *StubObjects) Close() error {
 //
 // It can be passed to LoadStubObjects or ebpf.CollectionSpec.LoadAndAssign.
 type StubMaps struct {
-	Calls   *ebpf.Map `ebpf:"calls"`
-	Config  *ebpf.Map `ebpf:"config"`
-	Emitted *ebpf.Map `ebpf:"emitted"`
-	Events  *ebpf.Map `ebpf:"events"`
-	Scratch *ebpf.Map `ebpf:"scratch"`
-	Steps   *ebpf.Map `ebpf:"steps"`
-	Walk    *ebpf.Map `ebpf:"walk"`
+	Calls        *ebpf.Map `ebpf:"calls"`
+	Config       *ebpf.Map `ebpf:"config"`
+	Emitted      *ebpf.Map `ebpf:"emitted"`
+	Events       *ebpf.Map `ebpf:"events"`
+	FamilyConfig *ebpf.Map `ebpf:"family_config"`
+	Learned      *ebpf.Map `ebpf:"learned"`
+	Relatives    *ebpf.Map `ebpf:"relatives"`
+	Scratch      *ebpf.Map `ebpf:"scratch"`
+	Steps        *ebpf.Map `ebpf:"steps"`
+	Walk         *ebpf.Map `ebpf:"walk"`
 }
 
 func (m *StubMaps) Close() error {
@@ -194,6 +235,9 @@ func (m *StubMaps) Close() error {
 		m.Config,
 		m.Emitted,
 		m.Events,
+		m.FamilyConfig,
+		m.Learned,
+		m.Relatives,
 		m.Scratch,
 		m.Steps,
 		m.Walk,
@@ -210,19 +254,25 @@ type StubVariables struct {
 //
 // It can be passed to LoadStubObjects or ebpf.CollectionSpec.LoadAndAssign.
 type StubPrograms struct {
+	EndTask       *ebpf.Program `ebpf:"end_task"`
 	EnterExecve   *ebpf.Program `ebpf:"enter_execve"`
 	EnterExecveat *ebpf.Program `ebpf:"enter_execveat"`
 	Exec          *ebpf.Program `ebpf:"exec"`
+	ExecRaw       *ebpf.Program `ebpf:"exec_raw"`
 	ExitExec      *ebpf.Program `ebpf:"exit_exec"`
+	NewTask       *ebpf.Program `ebpf:"new_task"`
 	WalkArgv      *ebpf.Program `ebpf:"walk_argv"`
 }
 
 func (p *StubPrograms) Close() error {
 	return _StubClose(
+		p.EndTask,
 		p.EnterExecve,
 		p.EnterExecveat,
 		p.Exec,
+		p.ExecRaw,
 		p.ExitExec,
+		p.NewTask,
 		p.WalkArgv,
 	)
 }

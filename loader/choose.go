@@ -20,6 +20,8 @@ type plan struct {
 	syscalls bool         // hook the syscalls' tracepoints
 	fails    bool         // report failed execs
 	types    *btf.Spec    // the kernel's, where they come from elsewhere
+	forks    bool         // follow who makes whom
+	offsets  *Offsets     // what the stub reads at; nil for the others
 	why      string       // why this variant, if nothing stands in its way
 	obstacle *obstacle    // what does
 	// fatal obstacles stand in the way of every variant.
@@ -104,17 +106,33 @@ func expected(p plan) plan {
 	return p
 }
 
-// chooseStub takes the arguments at sys_enter, where the kernel lets it.
+// chooseStub reads parent and arguments where offsets were learned. Else it follows who makes whom,
+// and takes the arguments at sys_enter, where the kernel lets it.
 func chooseStub(f *Facts) plan {
-	p := plan{
-		variant:  Stub,
-		fields:   promised &^ event.PPID,
-		syscalls: f.SyscallTracepoints.Result != No,
-		why:      "tracepoints only: no better variant is available",
+	p := plan{variant: Stub, fields: promised, offsets: f.Offsets}
+	var ppid, args string
+	switch {
+	case f.Offsets.PPID():
+		ppid = "the parent is read at learned offsets"
+	case f.ForkTracepoints.Result == Yes:
+		p.forks = true
+		ppid = "the parent is followed from its forks"
+	default:
+		p.fields &^= event.PPID
+		ppid = "the parent is not known"
 	}
-	if !p.syscalls {
+	switch {
+	case f.Offsets.Args():
+		p.raw = f.RawTracepoints.Result == Yes && f.Offsets.Filename()
+		args = "the arguments are read at learned offsets"
+	case f.SyscallTracepoints.Result != No:
+		p.syscalls = true
+		args = "the arguments are taken at sys_enter"
+	default:
 		p.fields &^= event.Args
+		args = "the arguments are not known"
 	}
+	p.why = "no better variant is available; " + ppid + ", " + args
 	return p
 }
 
@@ -128,7 +146,7 @@ func lacks(f *Facts, p *plan) map[event.Fields]string {
 	// A filename is missing where sched_process_exec was not run: the kernel drops long ones.
 	m[event.Filename] = "kernel"
 	m[event.Args] = "variant"
-	if f.SyscallTracepoints.Result == No {
+	if f.SyscallTracepoints.Result == No && !f.Offsets.Args() {
 		m[event.Args] = "kernel"
 	}
 	return m

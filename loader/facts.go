@@ -19,6 +19,11 @@ type Facts struct {
 	SyscallTracepoints Probe // syscalls/sys_enter_execve and its kin
 	ExternalBTF        Probe
 	BCC                Probe
+	ForkTracepoints    Probe // task/task_newtask and sched/sched_process_exit
+
+	// Offsets is what was learned for the stub; nil as long as nothing was. Learning says how it went.
+	Offsets  *Offsets
+	Learning Probe
 }
 
 // probes lists the facts in the order in which people want to read them.
@@ -26,5 +31,6 @@ func (f *Facts) probes() []Probe {
 	return []Probe{
 		f.Privilege, f.BPFSyscall, f.Lockdown, f.TracepointPrograms, f.RawTracepoints, f.CgroupIDHelper,
 		f.KernelBTF, f.ExternalBTF, f.BCC, f.Tracefs, f.ExecTracepoint, f.SyscallTracepoints,
+		f.ForkTracepoints, f.Learning,
 	}
 }

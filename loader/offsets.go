@@ -99,3 +99,29 @@ func LearnOffsets(ctx context.Context, o Options) (*Offsets, error) {
 
 // errNothingLearned tells that no offset at all was found.
 var errNothingLearned = errors.New("no signature was found in the kernel's memory")
+
+// forProgram returns the offsets as the stub wants them.
+func (o *Offsets) forProgram() *learnedOffsets {
+	l := new(learnedOffsets)
+	for _, f := range []struct {
+		dst *Offset
+		src *Offset
+	}{
+		{&l.TGID, o.TGID}, {&l.RealParent, o.RealParent}, {&l.MM, o.MM},
+		{&l.ArgStart, o.ArgStart}, {&l.ArgEnd, o.ArgEnd}, {&l.EnvEnd, o.EnvEnd},
+	} {
+		if f.src != nil {
+			*f.dst = *f.src
+		}
+	}
+	if o.PPID() {
+		l.Known |= learnedPPID
+	}
+	if o.Args() {
+		l.Known |= learnedArgs
+	}
+	if o.Filename() {
+		l.Known |= learnedFilename
+	}
+	return l
+}

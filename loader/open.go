@@ -27,12 +27,16 @@ func Open(ctx context.Context, o Options) (*Tracer, error) {
 
 	var fallen error // why the best variant could not run
 	var lacking event.Fields
-	for _, p := range choose(facts, o.Fails) {
+	for i, p := range choose(facts, o.Fails) {
 		if o.Variant != Auto && o.Variant != p.variant {
 			continue
 		}
 		if p.fatal {
 			return nil, &UnusableError{p.obstacle.reason, p.obstacle.remedy}
+		}
+		if p.variant == Stub && p.obstacle == nil {
+			facts.study(ctx, tracefs, o)
+			p = choose(facts, o.Fails)[i]
 		}
 		t, err := attempt(ctx, &p, facts, tracefs, o)
 		if err == nil {

@@ -27,6 +27,13 @@ type Options struct {
 	Buffer int
 	// NoVerify leaves out the test exec.
 	NoVerify bool
+	// NoLearn keeps the stub from learning where the kernel keeps parent and arguments.
+	NoLearn bool
+	// NoForkTracking keeps the stub from following who makes whom, where it has not learned where
+	// the kernel keeps the parent.
+	NoForkTracking bool
+	// CacheDir is where learned offsets are kept between runs; "" keeps none.
+	CacheDir string
 	// SelfTest lets the test exec fall back to this very binary where memfds may not be executed
 	// (vm.memfd_noexec=2, a policy). Its main must ask IsTestExec first.
 	SelfTest bool

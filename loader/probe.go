@@ -46,6 +46,8 @@ func probe(t *tracefs, tracefsErr error) *Facts {
 		SyscallTracepoints: probeTracepoint(t, enterExecve, "boot a kernel with CONFIG_FTRACE_SYSCALLS=y"),
 		ExternalBTF:        probeExternalBTF(),
 		BCC:                probeBCC(),
+		ForkTracepoints:    probeForkTracepoints(t),
+		Learning:           Probe{Name: "learned offsets", Result: Unknown, Detail: "not tried"},
 	}
 }
 

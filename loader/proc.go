@@ -12,8 +12,8 @@ import (
 
 // procStat is what /proc/PID/stat tells of a process, as this pid namespace counts.
 type procStat struct {
-	state     byte
 	ppid      uint32
+	exiting   bool   // the leader ends or has ended
 	startTick uint64 // since boot, in units of 1/100 s (USER_HZ)
 	layout    layout // zero without the permission to see it
 }
@@ -37,6 +37,7 @@ var errStat = errors.New("not the line of a process")
 const (
 	statState     = 3 - 3
 	statPPID      = 4 - 3
+	statFlags     = 9 - 3
 	statStartTime = 22 - 3
 	statArgStart  = 48 - 3
 	statArgEnd    = 49 - 3
@@ -51,14 +52,17 @@ func parseProcStat(text []byte) (procStat, error) {
 		return procStat{}, errStat
 	}
 	fields := bytes.Fields(text[end+1:])
-	if len(fields) < statFields || len(fields[statState]) != 1 {
+	if len(fields) < statFields {
 		return procStat{}, errStat
 	}
-	s := procStat{state: fields[statState][0]}
+	var s procStat
+	var ppid, flags uint64
 	for _, f := range []struct {
 		index int
 		value *uint64
 	}{
+		{statPPID, &ppid},
+		{statFlags, &flags},
 		{statStartTime, &s.startTick},
 		{statArgStart, &s.layout.argStart},
 		{statArgEnd, &s.layout.argEnd},
@@ -70,7 +74,9 @@ func parseProcStat(text []byte) (procStat, error) {
 		}
 		*f.value = n
 	}
-	ppid, err := strconv.ParseUint(string(fields[statPPID]), 10, 32)
 	s.ppid = uint32(ppid)
-	return s, err
+	// PF_EXITING is set before sched_process_exit, the state later.
+	const exiting = 0x4
+	s.exiting = flags&exiting != 0 || string(fields[statState]) == "Z"
+	return s, nil
 }

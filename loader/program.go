@@ -26,6 +26,7 @@ const (
 	mapCalls   = "calls"
 	mapWalk    = "walk"
 	mapSteps   = "steps"
+	mapLearned = "learned"
 
 	progExec          = "exec"
 	progExecRaw       = "exec_raw"
@@ -33,6 +34,8 @@ const (
 	progEnterExecveat = "enter_execveat"
 	progExitExec      = "exit_exec"
 	progWalkArgv      = "walk_argv"
+	progNewTask       = "new_task"
+	progEndTask       = "end_task"
 )
 
 // callsPerCPU sizes the LRU map of calls in flight. An LRU hands each CPU 128 free entries at a
@@ -49,7 +52,21 @@ type execConfig struct {
 	EnterArgs    uint32
 	ExitRet      uint32
 	Fails        uint32
+	KeepArgs     uint32
 }
+
+// learnedOffsets is struct learned_offsets of bpf_noncore/stub.bpf.c.
+type learnedOffsets struct {
+	Known                                          uint32
+	TGID, RealParent, MM, ArgStart, ArgEnd, EnvEnd Offset
+}
+
+// Bits of learnedOffsets.Known, as in enum learned.
+const (
+	learnedPPID = 1 << iota
+	learnedArgs
+	learnedFilename
+)
 
 // The payload offsets of struct syscall_enter and syscall_exit in bpf/syscall.h.
 const (
@@ -100,11 +117,27 @@ func loadProgram(p *plan, f *Facts, t *tracefs) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := coll.Maps[mapConfig].Put(uint32(0), config); err != nil {
-		coll.Close()
-		return nil, fmt.Errorf("configure the programs: %w", err)
+	prog := &program{coll: coll}
+	if err := prog.configure(p, config, t); err != nil {
+		return nil, errors.Join(fmt.Errorf("configure the programs: %w", err), prog.close())
 	}
-	return &program{coll: coll}, nil
+	return prog, nil
+}
+
+// configure tells the programs what was found out about the kernel.
+func (prog *program) configure(p *plan, config *execConfig, t *tracefs) error {
+	if err := prog.coll.Maps[mapConfig].Put(uint32(0), config); err != nil {
+		return err
+	}
+	if p.offsets != nil {
+		if err := prog.coll.Maps[mapLearned].Put(uint32(0), p.offsets.forProgram()); err != nil {
+			return err
+		}
+	}
+	if p.forks {
+		return prog.configureFamily(t)
+	}
+	return nil
 }
 
 // payloadConfig tells the programs where the payloads of their tracepoints hold what they read.
@@ -112,6 +145,9 @@ func payloadConfig(p *plan, t *tracefs) (*execConfig, error) {
 	c := &execConfig{EnterArgs: syscallEnterArgs, ExitRet: syscallExitRet}
 	if p.fails {
 		c.Fails = 1
+	}
+	if !p.offsets.Args() {
+		c.KeepArgs = 1
 	}
 	if p.raw {
 		return c, nil
@@ -186,6 +222,7 @@ func prune(spec *ebpf.CollectionSpec, p *plan, f *Facts) error {
 		}
 		spec.Maps[mapCalls].MaxEntries = uint32(min(cpus*callsPerCPU, callsMax))
 	}
+	pruneFamily(spec, p)
 	if f.CgroupIDHelper.Result == No {
 		for _, prog := range spec.Programs {
 			dropCall(prog.Instructions, asm.FnGetCurrentCgroupId)
@@ -216,6 +253,11 @@ func (prog *program) attach(p *plan, t *tracefs) error {
 		prog.links = append(prog.links, l)
 	} else if err := prog.hook(t, schedProcessExec, progExec); err != nil {
 		return err
+	}
+	if p.forks {
+		if err := prog.followFamily(t); err != nil {
+			return err
+		}
 	}
 	if !p.syscalls {
 		return nil

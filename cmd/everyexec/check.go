@@ -19,6 +19,7 @@ type checkFlags struct {
 	output   string
 	noVerify bool
 	btf      btfFlags
+	learn    learnFlags
 	log      logFlags
 }
 
@@ -41,6 +42,7 @@ It exits with 0 if every field is available, 3 if some field is missing, 4 if no
 	flags.StringVarP(&f.output, "output", "o", "text", "text for people, json for programs, prometheus for node_exporter's textfile collector, nfd for Node Feature Discovery")
 	flags.BoolVar(&f.noVerify, "no-verify", false, "leave out the test execs")
 	f.btf.register(flags)
+	f.learn.register(flags)
 	f.log.register(flags)
 	return cmd
 }
@@ -54,6 +56,7 @@ func runCheck(ctx context.Context, f *checkFlags, stdout, stderr io.Writer) erro
 		return err
 	}
 	o := loader.Options{NoVerify: f.noVerify, SelfTest: true, Logger: l}
+	f.learn.apply(&o, f.btf.query.CacheDir)
 	if o.BTF, err = f.btf.places(); err != nil {
 		return err
 	}

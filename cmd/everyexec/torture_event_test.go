@@ -34,6 +34,7 @@ type traced struct {
 	CgroupID      *uint64           `json:"cgroup_id"`
 	ContainerID   *string           `json:"container_id"`
 	Variant       string            `json:"variant"`
+	Sources       map[string]string `json:"sources"`
 	Missing       map[string]string `json:"missing"`
 
 	line string
@@ -42,7 +43,7 @@ type traced struct {
 // keys are the names that every line has; a failed exec has "errno" too.
 var keys = []string{
 	"args", "args_truncated", "cgroup_id", "comm", "container_id", "filename", "gid", "missing",
-	"pid", "ppid", "ret", "tid", "time", "type", "uid", "variant",
+	"pid", "ppid", "ret", "sources", "tid", "time", "type", "uid", "variant",
 }
 
 // parseLine reads a line and gives back the bytes that were escaped in it.
@@ -122,6 +123,7 @@ type wanted struct {
 
 	badFilename bool // the pointer to the filename is wrong
 	badArgs     bool // a pointer in or to argv is wrong
+	orphan      bool // its parent has ended before the call
 	untouched   bool // the strings' memory was not resident before the call
 	compat      bool // through the 32-bit system call
 }
@@ -173,12 +175,21 @@ func differences(w wanted, v variant, e traced) []string {
 	if e.Type != w.kind() {
 		complain("type is %q, not %q", e.Type, w.kind())
 	}
-	if e.Variant != v.name {
-		complain("variant is %q, not %q", e.Variant, v.name)
+	if e.Variant != v.product() {
+		complain("variant is %q, not %q", e.Variant, v.product())
+	}
+	if want := w.sources(v, e); !maps.Equal(e.Sources, want) {
+		complain("sources are %v, not %v", e.Sources, want)
 	}
 	number("pid", e.PID, w.pid)
 	number("tid", e.TID, w.tid)
-	number("ppid", e.PPID, w.ppid)
+	ppidReason := v.unknown["ppid"]
+	if w.orphan && v.ppid == followed {
+		ppidReason = "variant"
+	}
+	if known("ppid", e.PPID == nil, ppidReason) && *e.PPID != w.ppid {
+		complain("ppid is %d, not %d", *e.PPID, w.ppid)
+	}
 	number("uid", e.UID, w.uid)
 	number("gid", e.GID, w.gid)
 	number("ret", e.Ret, w.ret)
@@ -210,6 +221,24 @@ func differences(w wanted, v variant, e traced) []string {
 		complain("missing has %s: %s, which should be known", field, reason)
 	}
 	return wrong
+}
+
+// sources are where the values that an event has come from.
+func (w wanted) sources(v variant, e traced) map[string]string {
+	sources := map[string]string{}
+	if e.PPID != nil {
+		sources["ppid"] = v.ppid
+	}
+	if e.Args != nil {
+		sources["args"] = "mm"
+	}
+	if e.Args != nil && w.fromArgv(v) {
+		sources["args"] = "argv"
+		if _, mayFault := w.argsReason(v); mayFault && e.Sources["args"] == "proc" {
+			sources["args"] = "proc"
+		}
+	}
+	return sources
 }
 
 // fromArgv: the arguments are those that were passed, read from the caller's memory.

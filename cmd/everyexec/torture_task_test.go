@@ -144,6 +144,7 @@ func reparented(s *stage) {
 	if w.ppid == l.pid || w.ppid == 0 {
 		s.fail("the orphan has parent ", w.ppid)
 	}
+	w.orphan = true
 	s.want(w)
 }
 
@@ -172,6 +173,7 @@ func reparentedToSubreaper(s *stage) {
 	if w.ppid != l.pid {
 		s.fail(fmt.Sprintf("the orphan has parent %d, not the subreaper %d", w.ppid, l.pid))
 	}
+	w.orphan = true
 	s.want(w)
 	s.finish(l)
 }

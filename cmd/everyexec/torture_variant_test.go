@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"math"
@@ -14,26 +15,37 @@ import (
 // variant says what a variant delivers.
 type variant struct {
 	name    string
+	of      string            // the product's name for it, if it is another
+	with    []string          // flags that make it so
+	ppid    string            // where ppid comes from
 	unknown map[string]string // field to reason
 	argv    bool              // args are those passed to execve, not the new image's
 }
 
+// product is the name that the product gives the variant.
+func (v variant) product() string { return cmp.Or(v.of, v.name) }
+
 // allVariants has a line for each; the kernel may make more unknown.
 var allVariants = []variant{
-	{name: "core"},
-	{name: "core-external"},
-	{name: "bcc"},
-	{name: "stub", argv: true, unknown: map[string]string{"ppid": "variant"}},
+	{name: "core", ppid: "task"},
+	{name: "core-external", ppid: "task"},
+	{name: "bcc", ppid: "task"},
+	{name: "stub", ppid: "learned"},
+	{name: "stub-following", of: "stub", with: []string{"--no-learn"}, ppid: followed, argv: true},
+	{name: "stub-bare", of: "stub", with: []string{"--no-learn", "--no-fork-tracking"}, argv: true, unknown: map[string]string{"ppid": "variant"}},
 }
 
 // flags are those that make trace run the variant, and more.
 func (v variant) flags(more ...string) []string {
-	flags := []string{"--variant", v.name}
+	flags := append([]string{"--variant", v.product()}, v.with...)
 	if btf := os.Getenv(btfEnv); btf != "" && v.name == "core-external" {
 		flags = append(flags, "--btf", btf)
 	}
 	return append(flags, more...)
 }
+
+// followed says that ppid is followed from forks, and so is not known when the parent has ended.
+const followed = "fork"
 
 // recordArgs is how many bytes of arguments a record holds, NULs included.
 const recordArgs = 8192
@@ -78,7 +90,7 @@ func variants(t *testing.T) []variant {
 	t.Helper()
 	names := os.Getenv(variantsEnv)
 	if names == "" {
-		names = "core,stub"
+		names = "core,stub,stub-following,stub-bare"
 	}
 	var chosen []variant
 	for name := range strings.SplitSeq(names, ",") {

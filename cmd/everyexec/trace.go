@@ -45,6 +45,7 @@ type traceFlags struct {
 	duration time.Duration
 	buffer   sizeValue
 	btf      btfFlags
+	learn    learnFlags
 	log      logFlags
 
 	set *pflag.FlagSet
@@ -98,6 +99,7 @@ func (f *traceFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.duration, "duration", 0, "stop after a time `D`, e.g. 30s")
 	flags.Var(&f.buffer, "buffer", "`SIZE` of each CPU's perf buffer, e.g. 256KiB")
 	f.btf.register(flags)
+	f.learn.register(flags)
 	f.log.register(flags)
 	flags.Lookup("max-args").DefValue = "0" // its text says which default holds where
 }
@@ -105,6 +107,7 @@ func (f *traceFlags) register(flags *pflag.FlagSet) {
 // options are what the loader is told.
 func (f *traceFlags) options(needs event.Fields, l *slog.Logger) (loader.Options, error) {
 	o := loader.Options{Require: needs, Fails: f.fails, Buffer: int(f.buffer), SelfTest: true, Logger: l}
+	f.learn.apply(&o, f.btf.query.CacheDir)
 	var err error
 	if o.Variant, err = parseVariant(f.variant); err != nil {
 		return o, err

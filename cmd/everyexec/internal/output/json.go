@@ -54,7 +54,9 @@ func (j JSON) Append(dst []byte, x *Exec) []byte {
 	}
 	dst = append(dst, `,"variant":"`...)
 	dst = append(dst, x.Variant...)
-	dst = append(dst, `","missing":{`...)
+	dst = append(dst, `","sources":{`...)
+	dst = appendSources(dst, x)
+	dst = append(dst, `},"missing":{`...)
 	dst = appendMissing(dst, x)
 	return append(dst, "}}\n"...)
 }
@@ -98,6 +100,24 @@ func (j JSON) appendArgs(dst []byte, x *Exec) []byte {
 	}
 	dst = append(dst, `,"args_truncated":`...)
 	return strconv.AppendBool(dst, truncated)
+}
+
+// appendSources appends where ppid and args come from, if they are known.
+func appendSources(dst []byte, x *Exec) []byte {
+	if x.Known.Has(event.PPID) {
+		dst = append(dst, `"ppid":"`...)
+		dst = append(dst, x.PPIDSource.String()...)
+		dst = append(dst, '"')
+	}
+	if x.Known.Has(event.Args) {
+		if x.Known.Has(event.PPID) {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `"args":"`...)
+		dst = append(dst, x.ArgsSource.String()...)
+		dst = append(dst, '"')
+	}
+	return dst
 }
 
 // appendMissing appends the reasons, in the order of the fields.

@@ -47,22 +47,22 @@ func TestJSON(t *testing.T) {
 		{"everything known", sample(nil), 0,
 			`{"time":"2026-11-22T10:37:00.123456789Z","type":"exec","pid":4242,"tid":4243,"ppid":4200,"uid":1000,"gid":100,` +
 				`"comm":"ls","filename":"/usr/bin/ls","args":["ls","-l"],"args_truncated":false,"ret":0,` +
-				`"cgroup_id":1234,"container_id":"","variant":"core","missing":{}}`},
+				`"cgroup_id":1234,"container_id":"","variant":"core","sources":{"ppid":"task","args":"mm"},"missing":{}}`},
 		{"nothing known", sample(func(x *Exec) { x.Known = 0; x.ContainerMissing = "kernel" }), 0,
 			`{"time":"2026-11-22T10:37:00.123456789Z","type":"exec","pid":null,"tid":null,"ppid":null,"uid":null,"gid":null,` +
 				`"comm":null,"filename":null,"args":null,"args_truncated":false,"ret":null,` +
-				`"cgroup_id":null,"container_id":null,"variant":"core","missing":{"pid":"variant","tid":"variant",` +
+				`"cgroup_id":null,"container_id":null,"variant":"core","sources":{},"missing":{"pid":"variant","tid":"variant",` +
 				`"ppid":"variant","uid":"variant","gid":"variant","comm":"variant","filename":"variant","args":"variant",` +
 				`"ret":"variant","cgroup_id":"variant","container_id":"kernel"}}`},
 		{"failed, no argv, in a container",
 			sample(func(x *Exec) { x.Kind, x.Ret, x.RawArgs, x.ContainerID = event.ExecFailed, -2, nil, "c0ffee" }), 0,
 			`{"time":"2026-11-22T10:37:00.123456789Z","type":"exec_failed","pid":4242,"tid":4243,"ppid":4200,"uid":1000,"gid":100,` +
 				`"comm":"ls","filename":"/usr/bin/ls","args":[],"args_truncated":false,"ret":-2,"errno":"ENOENT",` +
-				`"cgroup_id":1234,"container_id":"c0ffee","variant":"core","missing":{}}`},
+				`"cgroup_id":1234,"container_id":"c0ffee","variant":"core","sources":{"ppid":"task","args":"mm"},"missing":{}}`},
 		{"at most one argument", sample(nil), 1,
 			`{"time":"2026-11-22T10:37:00.123456789Z","type":"exec","pid":4242,"tid":4243,"ppid":4200,"uid":1000,"gid":100,` +
 				`"comm":"ls","filename":"/usr/bin/ls","args":["ls"],"args_truncated":true,"ret":0,` +
-				`"cgroup_id":1234,"container_id":"","variant":"core","missing":{}}`},
+				`"cgroup_id":1234,"container_id":"","variant":"core","sources":{"ppid":"task","args":"mm"},"missing":{}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := string(JSON{MaxArgs: c.max}.Append(nil, c.x))

@@ -102,7 +102,7 @@ func seedFamily(relatives *ebpf.Map) error {
 		if pid == 0 {
 			continue
 		}
-		if stat, err := readProcStat(int(pid)); err == nil && !stat.exiting {
+		if stat, err := readProcStat(strconv.FormatUint(uint64(pid), 10)); err == nil && !stat.exiting {
 			continue
 		}
 		if err := relatives.Delete(pid); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -141,7 +141,7 @@ func procParents() (map[uint32]uint32, error) {
 		if err != nil {
 			continue
 		}
-		if stat, err := readProcStat(int(pid)); err == nil && !stat.exiting {
+		if stat, err := readProcStat(e.Name()); err == nil && !stat.exiting {
 			parents[uint32(pid)] = stat.ppid
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/everyexec/everyexec/loader/internal/testexec"
 )
 
 // learnTimeout is for a machine under the heaviest load; learning takes some tens of milliseconds.
@@ -122,7 +124,11 @@ func (l *lesson) gather(ctx context.Context, selfTest bool) ([]*subject, error) 
 	if err != nil {
 		return nil, err
 	}
-	if l.self, err = l.study(self, 0, os.Getpid()); err != nil {
+	var own layout
+	if stat, err := readProcStat("self"); err == nil {
+		own = stat.layout
+	}
+	if l.self, err = l.study(self, 0, own); err != nil {
 		return nil, err
 	}
 	// The first time gives it the name, the second time the probe sees a thread of that name.
@@ -153,17 +159,13 @@ func (l *lesson) gather(ctx context.Context, selfTest bool) ([]*subject, error) 
 	return subjects, nil
 }
 
-// study takes the image of a process, whose pid is as this process sees it.
-func (l *lesson) study(s sighting, parent uint64, pid int) (*subject, error) {
+// study takes the image of a process.
+func (l *lesson) study(s sighting, parent uint64, own layout) (*subject, error) {
 	image, err := l.probe.read(s.task, taskLen)
 	if err != nil {
 		return nil, err
 	}
-	stat, err := readProcStat(pid)
-	if err != nil {
-		return nil, err
-	}
-	return &subject{sighting: s, image: image, parent: parent, layout: stat.layout}, nil
+	return &subject{sighting: s, image: image, parent: parent, layout: own}, nil
 }
 
 // startChild runs the test program, as a child of the thread that do runs functions on.
@@ -173,29 +175,36 @@ func (l *lesson) startChild(ctx context.Context, do func(func() error) error, pa
 		return nil, err
 	}
 	w := &waiting{run: run}
-	l.children = append(l.children, w)
-	if err := do(func() error { return w.start(ctx) }); err != nil {
-		return nil, err
+	var own layout
+	err = do(func() error {
+		own, err = w.start(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, w.close())
 	}
 	seen, err := l.probe.noted()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, w.close())
 	}
-	w.subject, err = l.study(seen, parent, w.cmd.Process.Pid)
-	return w, err
+	if w.subject, err = l.study(seen, parent, own); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	l.children = append(l.children, w)
+	return w, nil
 }
 
-// start runs the test program, and waits until it says that it runs.
-func (w *waiting) start(ctx context.Context) error {
+// start runs the test program, and waits until it tells where it has its arguments.
+func (w *waiting) start(ctx context.Context) (layout, error) {
 	stdin, hold, err := os.Pipe()
 	if err != nil {
-		return err
+		return layout{}, err
 	}
 	w.hold = hold
 	defer stdin.Close()
 	ready, stdout, err := os.Pipe()
 	if err != nil {
-		return err
+		return layout{}, err
 	}
 	defer ready.Close()
 	cmd := w.run.command(ctx, w.run.nonce)
@@ -203,17 +212,18 @@ func (w *waiting) start(ctx context.Context) error {
 	err = cmd.Start()
 	stdout.Close()
 	if err != nil {
-		return err
+		return layout{}, err
 	}
 	w.cmd = cmd
 	if deadline, ok := ctx.Deadline(); ok {
 		// Pipes take deadlines.
 		_ = ready.SetReadDeadline(deadline)
 	}
-	if _, err := io.ReadFull(ready, make([]byte, 1)); err != nil {
-		return fmt.Errorf("the test program did not run: %w", err)
+	stack := make([]byte, testexec.StackLen)
+	if _, err := io.ReadFull(ready, stack); err != nil {
+		return layout{}, fmt.Errorf("the test program did not run: %w", err)
 	}
-	return nil
+	return parseStack(stack), nil
 }
 
 // release lets the child end, and waits until it has, without reaping it.

@@ -121,7 +121,6 @@ func (c *mmCandidate) narrow(target []byte, l layout, first bool) {
 // isExecfn recognises the filename's entry in the copy of the auxiliary vector that mm_struct has:
 // it lies elsewhere for 32-bit programs.
 func isExecfn(target []byte, at uint32) bool {
-	const atExecfn = 31
 	key, ok := le64(target, at-8)
 	return at >= 8 && ok && key == atExecfn
 }

@@ -18,8 +18,9 @@ type procStat struct {
 	layout    layout // zero without the permission to see it
 }
 
-func readProcStat(pid int) (procStat, error) {
-	path := fmt.Sprintf("/proc/%d/stat", pid)
+// readProcStat reads of a pid or of "self".
+func readProcStat(pid string) (procStat, error) {
+	path := "/proc/" + pid + "/stat"
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return procStat{}, err

@@ -31,12 +31,12 @@ wait:	mov	%eax, %edi		# wait4(pid, &status, 0, NULL)
 
 	jmp	done
 
-ready:	sub	$16, %rsp
-	mov	$1, %edi		# write(1, sp, 1)
+ready:	mov	$1, %edi		# write(1, sp, 512)
 	mov	%rsp, %rsi
-	mov	$1, %edx
+	mov	$512, %edx
 	mov	$1, %eax
 	syscall
+	sub	$16, %rsp
 	xor	%edi, %edi		# read(0, sp, 1)
 	mov	%rsp, %rsi
 	mov	$1, %edx

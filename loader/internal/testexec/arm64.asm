@@ -36,12 +36,12 @@ wait:	sub	sp, sp, #16		// wait4(pid, &status, 0, NULL)
 
 	b	done
 
-ready:	sub	sp, sp, #16
-	mov	x0, #1			// write(1, sp, 1)
+ready:	mov	x0, #1			// write(1, sp, 512)
 	mov	x1, sp
-	mov	x2, #1
+	mov	x2, #512
 	mov	x8, #64
 	svc	#0
+	sub	sp, sp, #16
 	mov	x0, #0			// read(0, sp, 1)
 	mov	x1, sp
 	mov	x2, #1

@@ -5,8 +5,8 @@
 //
 // Called with two arguments besides its name, `PATH PATH NONCE`, it forks a child that executes
 // PATH with the arguments `PATH NONCE`, waits for it and exits with 0 if all went well, else with
-// 1. Called with one, it writes a byte to its stdout to tell that it runs, waits until its stdin has
-// a byte or ends, and exits with 0. It uses no memory but its stack and needs no library, so
+// 1. Called with one, it writes the first StackLen bytes of its stack to its stdout, which tell that it
+// runs and where its arguments lie, waits until its stdin has a byte or ends, and exits with 0. It uses no memory but its stack and needs no library, so
 // that it can live in a memfd and whoever embeds the loader does not find its own main executed.
 package testexec
 
@@ -17,6 +17,10 @@ import (
 	"fmt"
 	"runtime"
 )
+
+// StackLen is how many bytes of its stack the program shows: argc, argv, envp and the auxiliary
+// vector take some 420. The strings behind them make the stack longer than this.
+const StackLen = 512
 
 //go:generate clang -target x86_64-linux-gnu -x assembler -c amd64.asm -o amd64.o
 //go:generate llvm-objcopy -O binary --only-section=.text amd64.o amd64.bin

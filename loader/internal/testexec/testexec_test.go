@@ -3,6 +3,7 @@
 package testexec
 
 import (
+	"encoding/binary"
 	"io"
 	"os"
 	"os/exec"
@@ -61,8 +62,12 @@ func TestELFTellsThatItRunsAndWaits(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(stdout, make([]byte, 1)); err != nil {
+	stack := make([]byte, StackLen)
+	if _, err := io.ReadFull(stdout, stack); err != nil {
 		t.Errorf("read that it runs: %v", err)
+	}
+	if argc := binary.LittleEndian.Uint64(stack); argc != 2 {
+		t.Errorf("the stack begins with %d, not with argc, which is 2", argc)
 	}
 	var info unix.Siginfo
 	err = unix.Waitid(unix.P_PID, cmd.Process.Pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)

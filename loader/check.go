@@ -31,11 +31,8 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 		Distro:  facts.Distro,
 		Verdict: Unusable,
 	}
-	for i, p := range choose(facts, o.Fails) {
-		if p.variant == Stub && p.obstacle == nil {
-			facts.study(ctx, tracefs, o)
-			p = choose(facts, o.Fails)[i]
-		}
+	for _, p := range choose(facts, o.Fails) {
+		p = studied(ctx, p, facts, tracefs, o)
 		v := checkVariant(ctx, &p, facts, tracefs, o)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -3,7 +3,6 @@
 package loader
 
 import (
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -243,18 +242,4 @@ func (p *learnProbe) noted() (sighting, error) {
 		return sighting{}, fmt.Errorf("forget what the probe noted: %w", err)
 	}
 	return found[0], nil
-}
-
-func le64(b []byte, offset uint32) (uint64, bool) {
-	if uint64(offset)+8 > uint64(len(b)) {
-		return 0, false
-	}
-	return binary.LittleEndian.Uint64(b[offset:]), true
-}
-
-func le32(b []byte, offset uint32) (uint32, bool) {
-	if uint64(offset)+4 > uint64(len(b)) {
-		return 0, false
-	}
-	return binary.LittleEndian.Uint32(b[offset:]), true
 }

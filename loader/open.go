@@ -27,17 +27,14 @@ func Open(ctx context.Context, o Options) (*Tracer, error) {
 
 	var fallen error // why the best variant could not run
 	var lacking event.Fields
-	for i, p := range choose(facts, o.Fails) {
+	for _, p := range choose(facts, o.Fails) {
 		if o.Variant != Auto && o.Variant != p.variant {
 			continue
 		}
 		if p.fatal {
 			return nil, &UnusableError{p.obstacle.reason, p.obstacle.remedy}
 		}
-		if p.variant == Stub && p.obstacle == nil {
-			facts.study(ctx, tracefs, o)
-			p = choose(facts, o.Fails)[i]
-		}
+		p = studied(ctx, p, facts, tracefs, o)
 		t, err := attempt(ctx, &p, facts, tracefs, o)
 		if err == nil {
 			// The kernel's types, some ten MB, are not needed any more.
@@ -76,8 +73,11 @@ func attempt(ctx context.Context, p *plan, f *Facts, t *tracefs, o Options) (*Tr
 
 // startVariant starts a variant whose plan has no obstacle, in the way that is its own.
 func startVariant(ctx context.Context, p *plan, f *Facts, t *tracefs, o Options) (*Tracer, error) {
-	if p.variant == CoreExternal {
+	switch p.variant {
+	case CoreExternal:
 		return startExternal(ctx, p, f, t, o)
+	case Stub:
+		return startStub(ctx, p, f, t, o)
 	}
 	return start(ctx, p, f, t, o)
 }
@@ -85,7 +85,9 @@ func startVariant(ctx context.Context, p *plan, f *Facts, t *tracefs, o Options)
 // start loads, attaches and verifies one variant. The perf buffers are there before the programs
 // are attached, so that no event is lost in between.
 func start(ctx context.Context, p *plan, f *Facts, fs *tracefs, o Options) (*Tracer, error) {
-	prog, err := loadProgram(p, f, fs)
+	measured, release := contextOf(p, f, fs, o)
+	defer release()
+	prog, err := loadProgram(p, f, fs, measured)
 	if err != nil {
 		return nil, logRejection(o, p.variant, err)
 	}

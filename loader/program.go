@@ -68,12 +68,6 @@ const (
 	learnedFilename
 )
 
-// The payload offsets of struct syscall_enter and syscall_exit in bpf/syscall.h.
-const (
-	syscallEnterArgs = 16
-	syscallExitRet   = 16
-)
-
 // program is a loaded variant. Its collection stays open: the kernel empties an array of programs
 // when its last descriptor is closed, and no tail call works then.
 type program struct {
@@ -101,7 +95,7 @@ func (p *program) close() error {
 }
 
 // loadProgram loads and configures a variant's programs.
-func loadProgram(p *plan, f *Facts, t *tracefs) (*program, error) {
+func loadProgram(p *plan, f *Facts, t *tracefs, measured syscallContext) (*program, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, &obstacle{
 			reason: fmt.Sprintf("raise the limit of locked memory, which kernels before 5.11 charge BPF maps to: %v", err),
@@ -109,7 +103,7 @@ func loadProgram(p *plan, f *Facts, t *tracefs) (*program, error) {
 			err:    err,
 		}
 	}
-	config, err := payloadConfig(p, t)
+	config, err := payloadConfig(p, t, measured)
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +135,8 @@ func (prog *program) configure(p *plan, config *execConfig, t *tracefs) error {
 }
 
 // payloadConfig tells the programs where the payloads of their tracepoints hold what they read.
-func payloadConfig(p *plan, t *tracefs) (*execConfig, error) {
-	c := &execConfig{EnterArgs: syscallEnterArgs, ExitRet: syscallExitRet}
+func payloadConfig(p *plan, t *tracefs, measured syscallContext) (*execConfig, error) {
+	c := &execConfig{EnterArgs: measured.enterArgs, ExitRet: measured.exitRet}
 	if p.fails {
 		c.Fails = 1
 	}

@@ -123,6 +123,16 @@ func (r *testRun) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// wrongFieldError tells that a field of a test exec came back wrong.
+type wrongFieldError struct {
+	field     event.Fields
+	got, want any
+}
+
+func (e *wrongFieldError) Error() string {
+	return fmt.Sprintf("%s came back as %q, want %q", e.field, fmt.Sprint(e.got), fmt.Sprint(e.want))
+}
+
 // errNotSeen tells that a test exec ran and that no event came of it.
 var errNotSeen = errors.New("a test exec ran and was not seen")
 
@@ -175,7 +185,7 @@ func (t *Tracer) checkTestExec(ctx context.Context, run *testRun) error {
 		return fmt.Errorf("grandchild: %w", err)
 	}
 	if t.plan.fields.Has(event.PPID) && grandchild.PPID != child.PID {
-		return fmt.Errorf("ppid of the grandchild came back as %d, want %d", grandchild.PPID, child.PID)
+		return fmt.Errorf("grandchild: %w", &wrongFieldError{event.PPID, grandchild.PPID, child.PID})
 	}
 	// Inside a pid namespace our own idea of pids is not the kernel's.
 	if inside, err := insidePIDNamespace(); err != nil || inside {
@@ -185,7 +195,7 @@ func (t *Tracer) checkTestExec(ctx context.Context, run *testRun) error {
 		return fmt.Errorf("pid of the child came back as %d, want %d", child.PID, run.pid)
 	}
 	if t.plan.fields.Has(event.PPID) && child.PPID != uint32(os.Getpid()) {
-		return fmt.Errorf("ppid of the child came back as %d, want %d", child.PPID, os.Getpid())
+		return fmt.Errorf("child: %w", &wrongFieldError{event.PPID, child.PPID, os.Getpid()})
 	}
 	return nil
 }
@@ -229,7 +239,7 @@ func (t *Tracer) awaitTestExec(ctx context.Context, run *testRun) (child, grandc
 // checkCommon holds against the truth what is known of child and grandchild alike.
 func (t *Tracer) checkCommon(e *event.Event, args ...string) error {
 	if missing := t.plan.fields &^ e.Known; missing != 0 {
-		return fmt.Errorf("%s came back without a value", missing)
+		return &wrongFieldError{missing, "", "a value"}
 	}
 	want := strings.Join(args, "\x00") + "\x00"
 	switch {
@@ -240,7 +250,7 @@ func (t *Tracer) checkCommon(e *event.Event, args ...string) error {
 	case string(e.Comm) != path.Base(args[0]):
 		return fmt.Errorf("comm came back as %q, want %q", e.Comm, path.Base(args[0]))
 	case t.plan.fields.Has(event.Args) && string(e.RawArgs) != want:
-		return fmt.Errorf("args came back as %q, want %q", e.RawArgs, want)
+		return &wrongFieldError{event.Args, string(e.RawArgs), want}
 	}
 	if inside, err := insideUserNamespace(); err != nil || inside {
 		return nil

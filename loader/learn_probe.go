@@ -68,6 +68,9 @@ var errNotShown = errors.New("the probe program was not run")
 // openLearnProbe loads one program of the probe, and gives the current thread the name by which it
 // knows it.
 func openLearnProbe(prog string) (*learnProbe, error) {
+	if err := raiseMemlock(); err != nil {
+		return nil, err
+	}
 	spec, err := bpf_noncore.LoadLearn()
 	if err != nil {
 		return nil, err

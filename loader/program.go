@@ -96,12 +96,8 @@ func (p *program) close() error {
 
 // loadProgram loads and configures a variant's programs.
 func loadProgram(p *plan, f *Facts, t *tracefs, measured syscallContext) (*program, error) {
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, &obstacle{
-			reason: fmt.Sprintf("raise the limit of locked memory, which kernels before 5.11 charge BPF maps to: %v", err),
-			remedy: "run: ulimit -l unlimited, or give CAP_SYS_RESOURCE",
-			err:    err,
-		}
+	if err := raiseMemlock(); err != nil {
+		return nil, err
 	}
 	config, err := payloadConfig(p, t, measured)
 	if err != nil {
@@ -116,6 +112,17 @@ func loadProgram(p *plan, f *Facts, t *tracefs, measured syscallContext) (*progr
 		return nil, errors.Join(fmt.Errorf("configure the programs: %w", err), prog.close())
 	}
 	return prog, nil
+}
+
+func raiseMemlock() error {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return &obstacle{
+			reason: fmt.Sprintf("raise the limit of locked memory, which kernels before 5.11 charge BPF maps to: %v", err),
+			remedy: "run: ulimit -l unlimited, or give CAP_SYS_RESOURCE",
+			err:    err,
+		}
+	}
+	return nil
 }
 
 // configure tells the programs what was found out about the kernel.

@@ -91,12 +91,10 @@ func start(ctx context.Context, p *plan, f *Facts, fs *tracefs, o Options) (*Tra
 	if err != nil {
 		return nil, logRejection(o, p.variant, err)
 	}
-	reader, err := perf.NewReader(prog.coll.Maps[mapEvents], o.Buffer)
+	t, err := newTracer(p, prog, o)
 	if err != nil {
-		err = fmt.Errorf("open a perf buffer of %d KiB for each CPU: %w", o.Buffer>>10, explainPerf(err))
 		return nil, errors.Join(err, prog.close())
 	}
-	t := &Tracer{plan: *p, program: prog, reader: reader, logger: o.Logger, selfTest: o.SelfTest}
 	if err := prog.attach(p, fs); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -108,6 +106,15 @@ func start(ctx context.Context, p *plan, f *Facts, fs *tracefs, o Options) (*Tra
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
+}
+
+// newTracer opens the perf buffers of a program.
+func newTracer(p *plan, prog *program, o Options) (*Tracer, error) {
+	reader, err := perf.NewReader(prog.coll.Maps[mapEvents], o.Buffer)
+	if err != nil {
+		return nil, fmt.Errorf("open a perf buffer of %d KiB for each CPU: %w", o.Buffer>>10, explainPerf(err))
+	}
+	return &Tracer{plan: *p, program: prog, reader: reader, logger: o.Logger, selfTest: o.SelfTest}, nil
 }
 
 // logRejection logs what the verifier says in full: a rejection is an error of ours.

@@ -77,6 +77,36 @@ struct {
 #endif
 } calls SEC(".maps");
 
+#if KEEP_ARGS
+/*
+ * Processes whose arguments could not be read, by tgid, with the ktime_ns of the exec. While the
+ * entry is there they have entered no other one, so that /proc/PID/cmdline tells the arguments.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024); /* set by the loader, by the number of CPUs */
+	__type(key, __u32);
+	__type(value, __u64);
+} unread SEC(".maps");
+
+static __always_inline void forget_unread(void)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	bpf_map_delete_elem(&unread, &tgid);
+}
+
+static __always_inline void note_unread(struct exec_header *h)
+{
+	if (h->faulted & EXEC_FIELD_ARGS)
+		bpf_map_update_elem(&unread, &h->pid, &h->ktime_ns, BPF_ANY);
+}
+#else
+static __always_inline void forget_unread(void)
+{
+}
+#endif
+
 int walk_argv(void *ctx);
 
 struct {
@@ -240,6 +270,7 @@ static __always_inline int enter(char *ctx, __u32 filename_arg)
 		keep_call(&w->kept);
 		return 0;
 	}
+	forget_unread();
 	w->failed = 0;
 	start_walk(w);
 	bpf_tail_call(ctx, &steps, 0);

@@ -104,8 +104,10 @@ static __always_inline void end_call(struct exec_record *r)
 		read_new_image(r);
 	else if (kept)
 		take_kept_args(r, kept);
-	if (kept)
-		bpf_map_delete_elem(&calls, &key);
+	if (!kept)
+		return;
+	note_unread(&r->h);
+	bpf_map_delete_elem(&calls, &key);
 }
 
 /* Where the filename can be read without the payload, as the core program does from 4.17 on. */

@@ -112,6 +112,7 @@ const (
 	StubMapRelatives      = "relatives"
 	StubMapScratch        = "scratch"
 	StubMapSteps          = "steps"
+	StubMapUnread         = "unread"
 	StubMapWalk           = "walk"
 	StubProgEndTask       = "end_task"
 	StubProgEnterExecve   = "enter_execve"
@@ -188,6 +189,7 @@ type StubMapSpecs struct {
 	Relatives    *ebpf.MapSpec `ebpf:"relatives"`
 	Scratch      *ebpf.MapSpec `ebpf:"scratch"`
 	Steps        *ebpf.MapSpec `ebpf:"steps"`
+	Unread       *ebpf.MapSpec `ebpf:"unread"`
 	Walk         *ebpf.MapSpec `ebpf:"walk"`
 }
 
@@ -226,6 +228,7 @@ type StubMaps struct {
 	Relatives    *ebpf.Map `ebpf:"relatives"`
 	Scratch      *ebpf.Map `ebpf:"scratch"`
 	Steps        *ebpf.Map `ebpf:"steps"`
+	Unread       *ebpf.Map `ebpf:"unread"`
 	Walk         *ebpf.Map `ebpf:"walk"`
 }
 
@@ -240,6 +243,7 @@ func (m *StubMaps) Close() error {
 		m.Relatives,
 		m.Scratch,
 		m.Steps,
+		m.Unread,
 		m.Walk,
 	)
 }

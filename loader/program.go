@@ -26,6 +26,7 @@ const (
 	mapCalls   = "calls"
 	mapWalk    = "walk"
 	mapSteps   = "steps"
+	mapUnread  = "unread"
 	mapLearned = "learned"
 
 	progExec          = "exec"
@@ -215,13 +216,15 @@ func prune(spec *ebpf.CollectionSpec, p *plan, f *Facts) error {
 		// The stub looks a call up that nobody puts there.
 		delete(spec.Maps, mapWalk)
 		delete(spec.Maps, mapSteps)
-		spec.Maps[mapCalls].MaxEntries = 1
+		resize(spec, mapCalls, 1)
+		resize(spec, mapUnread, 1)
 	} else {
 		cpus, err := ebpf.PossibleCPU()
 		if err != nil {
 			return fmt.Errorf("count the CPUs: %w", err)
 		}
-		spec.Maps[mapCalls].MaxEntries = uint32(min(cpus*callsPerCPU, callsMax))
+		resize(spec, mapCalls, uint32(min(cpus*callsPerCPU, callsMax)))
+		resize(spec, mapUnread, uint32(min(cpus*callsPerCPU, callsMax)))
 	}
 	pruneFamily(spec, p)
 	if f.CgroupIDHelper.Result == No {
@@ -230,6 +233,13 @@ func prune(spec *ebpf.CollectionSpec, p *plan, f *Facts) error {
 		}
 	}
 	return nil
+}
+
+// resize sizes a map, if the object has it.
+func resize(spec *ebpf.CollectionSpec, name string, entries uint32) {
+	if m, ok := spec.Maps[name]; ok {
+		m.MaxEntries = entries
+	}
 }
 
 // dropCall makes calls of a helper that the kernel lacks return 0.

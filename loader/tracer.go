@@ -116,6 +116,9 @@ func (t *Tracer) Read(e *event.Event) error {
 		if t.isTestExec(e) {
 			continue
 		}
+		if e.Faulted.Has(event.Args) {
+			t.fillArgs(e)
+		}
 		t.seen++
 		return nil
 	}

@@ -35,6 +35,7 @@ type Tracer struct {
 	unverified string
 	testPaths  []string // hidden
 	selfTest   bool
+	watch      watch
 
 	record   perf.Record
 	queue    [][]byte // read while verifying
@@ -113,6 +114,7 @@ func (t *Tracer) Read(e *event.Event) error {
 		if err := event.Decode(raw, e); err != nil {
 			return fmt.Errorf("decode a record of variant %s: %w", t.plan.variant, err)
 		}
+		t.watchOver(raw, e)
 		if t.isTestExec(e) {
 			continue
 		}

@@ -178,6 +178,11 @@ func (t *Tracer) checkTestExec(ctx context.Context, run *testRun) error {
 	if err != nil {
 		return err
 	}
+	return t.checkPair(child, grandchild, run)
+}
+
+// checkPair holds the events of a test exec against what is known of the processes.
+func (t *Tracer) checkPair(child, grandchild *event.Event, run *testRun) error {
 	if err := t.checkCommon(child, run.path, run.path, run.nonce); err != nil {
 		return fmt.Errorf("child: %w", err)
 	}
@@ -230,10 +235,16 @@ func (t *Tracer) awaitTestExec(ctx context.Context, run *testRun) (child, grandc
 		}
 		found = append(found, e)
 	}
-	if found[0].KtimeNs > found[1].KtimeNs {
-		found[0], found[1] = found[1], found[0]
+	child, grandchild = inOrder(found[0], found[1])
+	return child, grandchild, nil
+}
+
+// inOrder returns two events in the order of their times.
+func inOrder(a, b *event.Event) (first, second *event.Event) {
+	if a.KtimeNs > b.KtimeNs {
+		return b, a
 	}
-	return found[0], found[1], nil
+	return a, b
 }
 
 // checkCommon holds against the truth what is known of child and grandchild alike.

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/everyexec/everyexec/event"
+)
+
+func TestProcContradicts(t *testing.T) {
+	if inside, err := insidePIDNamespace(); err != nil || inside {
+		t.Skip("needs the initial pid namespace")
+	}
+	cat := exec.Command("cat")
+	stdin, err := cat.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cat.Start(); err != nil {
+		t.Fatal(err)
+	}
+	alive := uint32(cat.Process.Pid)
+	now := uint64(monotonic()) + uint64(time.Second) // safely behind both starts
+	own, parent := uint32(os.Getpid()), uint32(os.Getppid())
+	for _, c := range []struct {
+		name string
+		e    event.Event
+		want bool
+	}{
+		{"right", event.Event{PID: own, PPID: parent, Known: event.All, KtimeNs: now}, false},
+		{"another living process", event.Event{PID: own, PPID: alive, Known: event.All, KtimeNs: now}, true},
+		{"unknown", event.Event{PID: own, PPID: alive, Known: event.All &^ event.PPID, KtimeNs: now}, false},
+		{"no such parent", event.Event{PID: own, PPID: 1 << 30, Known: event.All, KtimeNs: now}, false},
+		{"no such process", event.Event{PID: 1 << 30, PPID: alive, Known: event.All, KtimeNs: now}, false},
+		{"pid used anew", event.Event{PID: own, PPID: alive, Known: event.All, KtimeNs: 0}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := procContradicts(&c.e); got != c.want {
+				t.Errorf("got %t, want %t", got, c.want)
+			}
+		})
+	}
+	if err := stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cat.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWrongOffsetIsDropped spoils an offset while tracing: the field must become unknown.
+func TestWrongOffsetIsDropped(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		field event.Fields
+		spoil func(*learnedOffsets)
+	}{
+		// The parent is then the process itself.
+		{"ppid", event.PPID, func(l *learnedOffsets) { l.TGID -= 4; l.RealParent += 32 }},
+		{"args", event.Args, func(l *learnedOffsets) { l.ArgStart = l.ArgEnd }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			needsRoot(t)
+			var log bytes.Buffer
+			tracer, err := Open(t.Context(), Options{Variant: Stub, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tracer.Close()
+			if !tracer.plan.offsets.PPID() || !tracer.plan.offsets.Args() {
+				t.Skip("not all was learned")
+			}
+			l := tracer.plan.offsets.forProgram()
+			c.spoil(l)
+			if err := tracer.program.coll.Maps[mapLearned].Put(uint32(0), l); err != nil {
+				t.Fatal(err)
+			}
+			var e event.Event
+			for deadline := time.Now().Add(time.Minute); tracer.Fields().Has(c.field); {
+				if time.Now().After(deadline) {
+					t.Fatal("the wrong offset was not noticed")
+				}
+				tracer.watch.next = time.Time{}
+				if err := exec.Command("true").Run(); err != nil {
+					t.Fatal(err)
+				}
+				if err := tracer.Read(&e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if e.Known.Has(c.field) {
+				t.Errorf("%s is still known", c.field)
+			}
+			if !strings.Contains(log.String(), "unknown from now on") {
+				t.Errorf("logged %q", log.String())
+			}
+		})
+	}
+}

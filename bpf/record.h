@@ -22,6 +22,7 @@ struct exec_config {
 	__u32 fails; /* 1: report execs that failed */
 };
 
+#ifndef MAPS_BY_FD /* where the text is compiled on the host, for maps that are there already */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -53,6 +54,7 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } events SEC(".maps");
+#endif
 
 /*
  * Shows the verifier that n, which is so already, lies in 1..max; max is a power of two.

@@ -54,6 +54,7 @@ struct walk_state {
 	__u32 failed; /* 1: send a record at the end, 0: keep the arguments */
 };
 
+#ifndef MAPS_BY_FD
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -86,6 +87,7 @@ struct {
 } steps SEC(".maps") = {
 	.values = { [0] = (void *)&walk_argv },
 };
+#endif
 
 /* The arguments that one program takes; it may call itself 32 times. */
 #define WALK_STEP 48

@@ -18,13 +18,14 @@ type Facts struct {
 	ExecTracepoint     Probe // sched/sched_process_exec
 	SyscallTracepoints Probe // syscalls/sys_enter_execve and its kin
 	ExternalBTF        Probe
-	BCC                Probe
+	BCC                Probe // yes: this build runs libbcc
+	Headers            Probe // the running kernel's
 }
 
 // probes lists the facts in the order in which people want to read them.
 func (f *Facts) probes() []Probe {
 	return []Probe{
 		f.Privilege, f.BPFSyscall, f.Lockdown, f.TracepointPrograms, f.RawTracepoints, f.CgroupIDHelper,
-		f.KernelBTF, f.ExternalBTF, f.BCC, f.Tracefs, f.ExecTracepoint, f.SyscallTracepoints,
+		f.KernelBTF, f.ExternalBTF, f.BCC, f.Headers, f.Tracefs, f.ExecTracepoint, f.SyscallTracepoints,
 	}
 }

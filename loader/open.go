@@ -81,7 +81,7 @@ func startVariant(ctx context.Context, p *plan, f *Facts, t *tracefs, o Options)
 // start loads, attaches and verifies one variant. The perf buffers are there before the programs
 // are attached, so that no event is lost in between.
 func start(ctx context.Context, p *plan, f *Facts, fs *tracefs, o Options) (*Tracer, error) {
-	prog, err := loadProgram(p, f, fs)
+	prog, err := loadProgram(ctx, p, f, fs)
 	if err != nil {
 		return nil, logRejection(o, p.variant, err)
 	}
@@ -104,12 +104,17 @@ func start(ctx context.Context, p *plan, f *Facts, fs *tracefs, o Options) (*Tra
 	return t, nil
 }
 
-// logRejection logs what the verifier says in full: a rejection is an error of ours.
+// logRejection logs what the verifier or the compiler says in full: a rejection is an error of
+// ours, and what the compiler takes amiss is in headers that we do not know.
 func logRejection(o Options, v Variant, err error) error {
 	var rejected *ebpf.VerifierError
 	if errors.As(err, &rejected) {
 		o.Logger.Error("the kernel's verifier rejected a program; please report this",
 			"variant", v, "verifier", fmt.Sprintf("%+v", rejected))
+	}
+	var compile *compileError
+	if errors.As(err, &compile) {
+		o.Logger.Debug("all that libbcc printed", "variant", v, "output", compile.output)
 	}
 	return err
 }

@@ -31,9 +31,10 @@ const (
 
 // probe gathers the facts. It changes nothing on the host.
 func probe(t *tracefs, tracefsErr error) *Facts {
+	kernel, distro := uname(), osRelease()
 	return &Facts{
-		Kernel:             uname(),
-		Distro:             osRelease(),
+		Kernel:             kernel,
+		Distro:             distro,
 		Privilege:          probePrivilege(),
 		BPFSyscall:         probeBPFSyscall(),
 		Lockdown:           probeLockdown(),
@@ -46,6 +47,7 @@ func probe(t *tracefs, tracefsErr error) *Facts {
 		SyscallTracepoints: probeTracepoint(t, enterExecve, "boot a kernel with CONFIG_FTRACE_SYSCALLS=y"),
 		ExternalBTF:        probeExternalBTF(),
 		BCC:                probeBCC(),
+		Headers:            probeHeaders(kernel, distro),
 	}
 }
 
@@ -276,13 +278,4 @@ func probeTracepoint(t *tracefs, tp tracepoint, remedy string) Probe {
 		p.Result, p.Detail = Yes, "exists"
 	}
 	return p
-}
-
-func probeBCC() Probe {
-	return Probe{
-		Name:   "BCC",
-		Result: No,
-		Detail: "this build does not support BCC",
-		Remedy: "use a later build",
-	}
 }

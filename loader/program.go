@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -84,7 +85,7 @@ func (p *program) close() error {
 }
 
 // loadProgram loads and configures a variant's programs.
-func loadProgram(p *plan, f *Facts, t *tracefs) (*program, error) {
+func loadProgram(ctx context.Context, p *plan, f *Facts, t *tracefs) (*program, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, &obstacle{
 			reason: fmt.Sprintf("raise the limit of locked memory, which kernels before 5.11 charge BPF maps to: %v", err),
@@ -96,7 +97,7 @@ func loadProgram(p *plan, f *Facts, t *tracefs) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	coll, err := loadCollection(p, f)
+	coll, err := loadCollection(ctx, p, f)
 	if err != nil {
 		return nil, err
 	}
@@ -129,13 +130,16 @@ func payloadConfig(p *plan, t *tracefs) (*execConfig, error) {
 	return c, nil
 }
 
-func loadCollection(p *plan, f *Facts) (*ebpf.Collection, error) {
+func loadCollection(ctx context.Context, p *plan, f *Facts) (*ebpf.Collection, error) {
 	spec, err := objectOf(p.variant)
 	if err != nil {
 		return nil, err
 	}
 	if err := prune(spec, p, f); err != nil {
 		return nil, err
+	}
+	if p.variant == BCC {
+		return loadBCC(ctx, spec, f)
 	}
 	var opts ebpf.CollectionOptions
 	switch p.variant {
@@ -156,7 +160,7 @@ func loadCollection(p *plan, f *Facts) (*ebpf.Collection, error) {
 
 func objectOf(v Variant) (*ebpf.CollectionSpec, error) {
 	switch v {
-	case Core, CoreExternal:
+	case Core, CoreExternal, BCC: // BCC has its programs from elsewhere, its maps from here
 		return bpf.LoadCore()
 	case Stub:
 		return bpf_noncore.LoadStub()

@@ -173,6 +173,7 @@ static __always_inline void output(void *ctx, struct exec_record *r)
 	asm volatile("" : "+r"(size));
 	if (size > sizeof(*r))
 		return;
+	asm volatile("" : "+r"(size)); /* or libbcc's clang makes one comparison of the two */
 	if (size < 1)
 		return;
 	bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, r, size);

@@ -36,10 +36,14 @@
 #define calls MAP(MAP_calls)
 #define steps MAP(MAP_steps)
 
-/* With libbpf's types: libbcc's cut the size to 32 bits, and its bounds with it. */
-#define bpf_perf_event_output \
-	((long (*)(void *, void *, __u64, void *, __u64))BPF_FUNC_perf_event_output)
-#define bpf_tail_call ((void (*)(void *, void *, __u32))BPF_FUNC_tail_call)
+/*
+ * With libbpf's types: libbcc's cut the size to 32 bits, and its bounds with it. In variables, as
+ * libbcc 0.18 crashes over a call of anything that has no name.
+ */
+static long (*perf_event_output)(void *, void *, __u64, void *, __u64) = (void *)BPF_FUNC_perf_event_output;
+static long (*tail_call)(void *, void *, __u32) = (void *)BPF_FUNC_tail_call;
+#define bpf_perf_event_output perf_event_output
+#define bpf_tail_call tail_call
 
 #if !HAVE_CGROUP_ID
 #define bpf_get_current_cgroup_id() 0

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -21,6 +22,11 @@ const (
 	writtenHeader   = "include/linux/kconfig.h"
 	generatedHeader = "include/generated/autoconf.h"
 )
+
+// releaseHeader names the kernel that a tree is for, in most trees.
+const releaseHeader = "include/generated/utsrelease.h"
+
+var releaseDefinition = regexp.MustCompile(`(?m)^#define UTS_RELEASE "([^"]+)"`)
 
 // headers is where the headers of the running kernel lie.
 type headers struct {
@@ -44,20 +50,20 @@ func (h *headers) String() string {
 // error says of each place what is missing there.
 func findHeaders(root, release, given string) (*headers, error) {
 	if given != "" {
-		h, err := headersIn(root, root+given)
+		h, err := headersIn(root, release, root+given)
 		if err != nil {
 			return nil, fmt.Errorf("%s=%w", kernelSourceVariable, err)
 		}
 		return h, nil
 	}
 	modules := root + "/lib/modules/" + release
-	h, err := headersIn(root, modules+"/build", modules+"/source")
+	h, err := headersIn(root, release, modules+"/build", modules+"/source")
 	if err == nil {
 		return h, nil
 	}
 	missing := []error{err}
 	for _, dir := range []string{"/usr/src/linux-headers-", "/usr/src/kernels/"} {
-		if h, err = headersIn(root, root+dir+release); err == nil {
+		if h, err = headersIn(root, release, root+dir+release); err == nil {
 			return h, nil
 		}
 		missing = append(missing, err)
@@ -70,13 +76,16 @@ func findHeaders(root, release, given string) (*headers, error) {
 }
 
 // headersIn looks at one tree, whose other half may be named by its Makefile or by convention.
-func headersIn(root, build string, halves ...string) (*headers, error) {
+func headersIn(root, release, build string, halves ...string) (*headers, error) {
 	shown := strings.TrimPrefix(build, root)
 	if !exists(build) {
 		return nil, fmt.Errorf("%s: does not exist", shown)
 	}
 	if !exists(filepath.Join(build, generatedHeader)) {
 		return nil, fmt.Errorf("%s: has no %s", shown, generatedHeader)
+	}
+	if other := releaseOf(build); other != "" && other != release {
+		return nil, fmt.Errorf("%s: is for kernel %s", shown, other)
 	}
 	halves = append([]string{build}, halves...)
 	if half, ok := includedTree(build); ok {
@@ -88,6 +97,18 @@ func headersIn(root, build string, halves ...string) (*headers, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s: has no %s", shown, writtenHeader)
+}
+
+// releaseOf returns the kernel release that a tree is for, or "" if it does not say.
+func releaseOf(build string) string {
+	text, err := os.ReadFile(filepath.Join(build, releaseHeader))
+	if err != nil {
+		return ""
+	}
+	if m := releaseDefinition.FindSubmatch(text); m != nil {
+		return string(m[1])
+	}
+	return ""
 }
 
 // includedTree returns the tree whose Makefile is all that a tree's own Makefile includes, as in
@@ -121,11 +142,15 @@ func joinLine(errs []error) error {
 // probeHeaders looks for the headers that variant bcc compiles against.
 func probeHeaders(k Kernel, d Distro) Probe {
 	p := Probe{Name: "kernel headers", Source: "/lib/modules, /usr/src, " + headersArchive}
-	h, err := findHeaders("", k.Release, os.Getenv(kernelSourceVariable))
+	given := os.Getenv(kernelSourceVariable)
+	h, err := findHeaders("", k.Release, given)
 	if err != nil {
 		p.Result = No
 		p.Detail = fmt.Sprintf("no headers of kernel %s: %v", k.Release, err)
 		p.Remedy = installHeaders(k.Release, d)
+		if given != "" {
+			p.Remedy = "unset " + kernelSourceVariable + ", and " + p.Remedy
+		}
 		return p
 	}
 	p.Result, p.Detail = Yes, h.String()

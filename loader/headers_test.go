@@ -19,6 +19,7 @@ func TestFindHeaders(t *testing.T) {
 		made    string            // trees with what the kernel's build generated
 		links   map[string]string // from, to
 		include bool              // build's Makefile includes that of common
+		release string            // that build says it is for
 		archive bool
 		given   string
 		want    headers // of paths below root
@@ -58,6 +59,14 @@ func TestFindHeaders(t *testing.T) {
 			missing: []string{build + ": does not exist"},
 		},
 		{
+			name: "another kernel's, under this one's name", written: build, made: build, release: "6.1.0-55-amd64",
+			missing: []string{build + ": is for kernel 6.1.0-55-amd64"},
+		},
+		{
+			name: "this kernel's, which says so", written: build, made: build, release: release,
+			want: headers{source: build, build: build},
+		},
+		{
 			name: "given", written: "/my /usr/src/kernels/" + release, made: "/my /usr/src/kernels/" + release, given: "/my",
 			want: headers{source: "/my", build: "/my"},
 		},
@@ -89,6 +98,9 @@ func TestFindHeaders(t *testing.T) {
 			}
 			if c.include {
 				write(t, root+build+"/Makefile", "include "+common+"/Makefile\n")
+			}
+			if c.release != "" {
+				write(t, root+build+"/"+releaseHeader, "#define UTS_RELEASE \""+c.release+"\"\n")
 			}
 			if c.archive {
 				write(t, root+headersArchive, "")

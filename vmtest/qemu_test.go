@@ -31,7 +31,7 @@ func bootFake(t *testing.T, script string, limit time.Duration) (result, string)
 		t.Fatal(err)
 	}
 	log := filepath.Join(t.TempDir(), "logs", "console")
-	v := vm{arch: "amd64", kernel: file, accel: "tcg", binary: binaries{file, file}, orders: guest.Orders{}, bootTime: limit}
+	v := vm{arch: "amd64", kernel: file, accel: "tcg", binary: binaries{test: file, everyexec: file}, orders: guest.Orders{}, bootTime: limit}
 	tr, err := v.boot(t.Context(), log)
 	var j judgement
 	j.judgeBoot("amd64", tr, err)

@@ -72,7 +72,7 @@ func TestBoot(t *testing.T) {
 
 func TestBootWithoutQEMU(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	v := vm{arch: "arm64", accel: "tcg", binary: binaries{os.Args[0], os.Args[0]}, bootTime: time.Minute}
+	v := vm{arch: "arm64", accel: "tcg", binary: binaries{test: os.Args[0], everyexec: os.Args[0]}, bootTime: time.Minute}
 	_, err := v.boot(t.Context(), filepath.Join(t.TempDir(), "log"))
 	if err == nil || !strings.Contains(err.Error(), "qemu-system-arm") {
 		t.Errorf("got %v, want an error that names the package", err)

@@ -76,14 +76,6 @@ func (s *store) headers(ctx context.Context, a *apt, image debian) (string, erro
 				return err
 			}
 		}
-		// As the package with the modules has them.
-		modules := filepath.Join(tmp, "lib/modules", release)
-		if err := os.MkdirAll(modules, 0o755); err != nil {
-			return err
-		}
-		return errors.Join(
-			os.Symlink("/usr/src/"+flavour.name, filepath.Join(modules, "build")),
-			os.Symlink("/usr/src/"+common[1], filepath.Join(modules, "source")),
-		)
+		return nil
 	})
 }

@@ -13,6 +13,7 @@ BUILD   := CGO_ENABLED=0 GOARCH=$(GOARCH) $(GO) build -trimpath $(TAGS) -ldflags
 # What `make deps` installs, each needed by the targets named.
 DEPS_GENERATE := clang llvm libbpf-dev
 DEPS_TEST     := file man-db
+DEPS_BCC      := gcc libc6-dev libbpfcc-dev
 
 .DEFAULT_GOAL := help
 
@@ -30,9 +31,13 @@ build: ## Build the static binary bin/everyexec (GOARCH=arm64 for arm64, BTF_BUN
 	$(if $(BTF_BUNDLE),cp $(BTF_BUNDLE) btf/embedded.bundle)
 	$(BUILD) -o bin/everyexec ./cmd/everyexec
 
+.PHONY: build-bcc
+build-bcc: ## Build bin/everyexec-bcc, which has variant bcc and needs libbcc where it runs
+	CGO_ENABLED=1 $(GO) build -tags bcc -trimpath -ldflags '$(LDFLAGS)' -o bin/everyexec-bcc ./cmd/everyexec
+
 .PHONY: deps
-deps: ## Install what generating and testing need (Debian and its kin, as root)
-	@./.ci/deps $(DEPS_GENERATE) $(DEPS_TEST)
+deps: ## Install what generating, testing and build-bcc need (Debian and its kin, as root)
+	@./.ci/deps $(DEPS_GENERATE) $(DEPS_TEST) $(DEPS_BCC)
 
 .PHONY: generate
 generate: ## Build the BPF objects anew from their C (needs clang 14, see make deps)
@@ -57,7 +62,7 @@ lint: ## Run gofmt, go vet and staticcheck
 	$(GO) tool staticcheck ./...
 
 .PHONY: test
-test: deps lint check-generate build check-static ## Run all tests; as root, or those that need root are skipped
+test: deps lint check-generate build check-static check-bcc ## Run all tests; as root, or those that need root are skipped
 	@./.ci/test
 	@$(MAKE) --no-print-directory vmtest-smoke
 
@@ -66,6 +71,15 @@ check-static: build
 	@file bin/everyexec | grep -q 'statically linked' || { echo "bin/everyexec is not static"; exit 1; }
 	@$(GO) version -m bin/everyexec | grep -q 'CGO_ENABLED=0' || { echo "bin/everyexec was built with cgo"; exit 1; }
 	@size=$$(stat -c %s bin/everyexec); [ $$size -lt $$((12 << 20)) ] || { echo "bin/everyexec has $$size bytes, 12 MiB is the limit"; exit 1; }
+
+.PHONY: check-bcc
+check-bcc: deps build build-bcc
+	@file bin/everyexec-bcc | grep -q 'dynamically linked' || { echo "bin/everyexec-bcc is not dynamic"; exit 1; }
+	@$(GO) version -m bin/everyexec-bcc | grep -q 'github.com/iovisor/gobpf' || { echo "bin/everyexec-bcc was built without gobpf"; exit 1; }
+	@! $(GO) version -m bin/everyexec | grep -q 'github.com/iovisor/gobpf' || { echo "bin/everyexec was built with gobpf"; exit 1; }
+	$(GO) vet -tags bcc ./loader ./bpf_noncore
+	$(GO) tool staticcheck -tags bcc ./loader ./bpf_noncore
+	$(GO) test -count=1 -tags bcc -run 'BCC|Headers|Choose' ./loader ./bpf_noncore
 
 .PHONY: bench
 bench: ## Run the benchmarks of decoding and writing

@@ -23,6 +23,7 @@ struct exec_config {
 	__u32 keep_args; /* 1: keep argv at entry, if the program can */
 };
 
+#ifndef MAPS_BY_FD /* where the text is compiled on the host, for maps that are there already */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -54,6 +55,7 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } events SEC(".maps");
+#endif
 
 /*
  * Shows the verifier that n, which is so already, lies in 1..max; max is a power of two.
@@ -115,10 +117,13 @@ static __always_inline void set_ppid(struct exec_header *h, __u32 ppid, __u8 sou
 	h->known |= EXEC_FIELD_PPID;
 }
 
-/* Takes the result of copying a string of at most max bytes (NUL included) to the tail's begin. */
+/*
+ * Takes what a helper returned for copying the filename to the tail's begin: its length with the
+ * NUL, or a negative error. Helpers of 5.5 to 6.1 return 0 for an empty string instead of 1.
+ */
 static __always_inline void set_filename(struct exec_header *h, long len)
 {
-	if (len < 1) {
+	if (len < 0) {
 		h->faulted |= EXEC_FIELD_FILENAME;
 		return;
 	}
@@ -126,7 +131,7 @@ static __always_inline void set_filename(struct exec_header *h, long len)
 		h->truncated |= EXEC_FIELD_FILENAME;
 		return;
 	}
-	h->filename_len = len;
+	h->filename_len = len ? len : 1;
 	h->known |= EXEC_FIELD_FILENAME;
 }
 
@@ -195,7 +200,9 @@ static __always_inline void read_exec_payload(char *ctx, struct exec_record *r)
 
 	/* __data_loc holds the offset in its lower half, the length with the NUL in its upper. */
 	len = loc >> 16;
-	if (len > EXEC_FILENAME_MAX || len < 1) {
+	if (len < 1)
+		return;
+	if (len > EXEC_FILENAME_MAX) {
 		set_filename(&r->h, len);
 		return;
 	}

@@ -55,6 +55,7 @@ struct walk_state {
 	__u32 failed; /* 1: send a record at the end, 0: keep the arguments */
 };
 
+#ifndef MAPS_BY_FD
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -117,6 +118,7 @@ struct {
 } steps SEC(".maps") = {
 	.values = { [0] = (void *)&walk_argv },
 };
+#endif
 
 /* The arguments that one program takes; it may call itself 32 times. */
 #define WALK_STEP 48
@@ -141,11 +143,11 @@ static __always_inline int walk_one(struct walk_state *w, __u64 *used)
 	}
 	/* One byte more than fits: a longer result tells that the string was cut. */
 	len = bpf_probe_read_user_str(w->kept.args + off, EXEC_ARGS_MAX + 1, (void *)arg);
-	if (len < 1) {
+	if (len < 0) {
 		w->kept.faulted = EXEC_FIELD_ARGS;
 		return 1;
 	}
-	off += len;
+	off += len ? len : 1; /* 5.5 to 6.1 return 0 for an empty string */
 	if (off > EXEC_ARGS_MAX) {
 		w->kept.truncated = EXEC_FIELD_ARGS;
 		*used = EXEC_ARGS_MAX;

@@ -35,7 +35,7 @@ func choose(f *Facts, fails bool) []plan {
 	plans := []plan{
 		chooseCore(f, Core, f.KernelBTF),
 		expected(chooseCore(f, CoreExternal, f.ExternalBTF)),
-		expected(chooseCore(f, BCC, f.BCC)),
+		chooseBCC(f),
 		chooseStub(f),
 	}
 	for i := range plans {
@@ -94,6 +94,17 @@ func chooseCore(f *Facts, v Variant, types Probe) plan {
 	p := plan{variant: v, fields: promised, raw: f.RawTracepoints.Result == Yes, why: types.Detail}
 	if types.Result == No {
 		p.obstacle = obstacleOf(types)
+	}
+	return p
+}
+
+// chooseBCC takes the kernel's types from its headers. That a build knows no BCC is no news.
+func chooseBCC(f *Facts) plan {
+	p := chooseCore(f, BCC, f.Headers)
+	p.why = "compiled against the headers in " + p.why
+	if f.BCC.Result == No {
+		p.obstacle = obstacleOf(f.BCC)
+		return expected(p)
 	}
 	return p
 }

@@ -149,6 +149,39 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// TestChooseBCC tells the two obstacles apart: whoever built with BCC misses the headers.
+func TestChooseBCC(t *testing.T) {
+	built, headers := Probe{Result: Yes}, Probe{Result: Yes, Detail: "/tree"}
+	for _, c := range []struct {
+		name     string
+		bcc      Probe
+		headers  Probe
+		obstacle string // "": none
+		expected bool
+	}{
+		{"built with BCC, headers there", built, headers, "", false},
+		{"built with BCC, no headers", built, no("headers"), "headers; mend headers", false},
+		{"built without BCC", no("build"), headers, "build; mend build", true},
+		{"neither", no("build"), no("headers"), "build; mend build", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := choose(facts(func(f *Facts) { f.BCC, f.Headers = c.bcc, c.headers }), false)[2]
+			if p.variant != BCC {
+				t.Fatalf("is variant %s", p.variant)
+			}
+			if p.obstacle == nil {
+				if c.obstacle != "" || !strings.Contains(p.why, "/tree") {
+					t.Errorf("no obstacle, because of %q; want %q", p.why, c.obstacle)
+				}
+				return
+			}
+			if got := p.obstacle.Error(); got != c.obstacle || p.obstacle.expected != c.expected {
+				t.Errorf("obstacle %q, expected %v; want %q, %v", got, p.obstacle.expected, c.obstacle, c.expected)
+			}
+		})
+	}
+}
+
 func TestLacks(t *testing.T) {
 	noBTF := func(f *Facts) { f.KernelBTF = no("BTF") }
 	noSyscalls := func(f *Facts) { f.KernelBTF, f.SyscallTracepoints = no("BTF"), no("FTRACE_SYSCALLS") }

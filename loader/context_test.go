@@ -67,7 +67,7 @@ func TestWrongContextIsNoticed(t *testing.T) {
 	defer dir.Close()
 	f := probe(dir, nil)
 	p := stubPlan(f, Options{})
-	prog, err := loadProgram(&p, f, dir, syscallContext{enterArgs: 40, exitRet: 48})
+	prog, err := loadProgram(t.Context(), &p, f, dir, syscallContext{enterArgs: 40, exitRet: 48})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ package loader
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/everyexec/everyexec/event"
 )
@@ -49,4 +50,43 @@ func withRemedy(reason, remedy string) string {
 		return reason
 	}
 	return reason + "; " + remedy
+}
+
+// compileError is what libbcc had to say when it could not bring a program up.
+type compileError struct {
+	output string // all that it printed
+	err    error  // how it ended
+}
+
+func (e *compileError) Error() string {
+	text := "libbcc could not build the program: " + e.err.Error()
+	if lines := tellingLines(e.output); lines != "" {
+		text += ": " + lines
+	}
+	return text
+}
+
+func (e *compileError) Unwrap() error { return e.err }
+
+// tellingLinesMax is how many lines of a compiler an error message holds.
+const tellingLinesMax = 4
+
+// tellingLines returns the first lines that tell of an error or, if none does, the first lines.
+func tellingLines(output string) string {
+	var all, telling []string
+	for line := range strings.Lines(output) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		all = append(all, line)
+		lower := strings.ToLower(line)
+		if strings.Contains(lower, "error") || strings.Contains(lower, "fail") || strings.Contains(lower, "unable") {
+			telling = append(telling, line)
+		}
+	}
+	if len(telling) == 0 {
+		telling = all
+	}
+	return strings.Join(telling[:min(len(telling), tellingLinesMax)], "; ")
 }

@@ -18,7 +18,8 @@ type Facts struct {
 	ExecTracepoint     Probe // sched/sched_process_exec
 	SyscallTracepoints Probe // syscalls/sys_enter_execve and its kin
 	ExternalBTF        Probe
-	BCC                Probe
+	BCC                Probe // yes: this build runs libbcc
+	Headers            Probe // the running kernel's
 	ForkTracepoints    Probe // task/task_newtask and sched/sched_process_exit
 
 	// Offsets is what was learned for the stub; nil as long as nothing was. Learning says how it went.
@@ -30,7 +31,7 @@ type Facts struct {
 func (f *Facts) probes() []Probe {
 	return []Probe{
 		f.Privilege, f.BPFSyscall, f.Lockdown, f.TracepointPrograms, f.RawTracepoints, f.CgroupIDHelper,
-		f.KernelBTF, f.ExternalBTF, f.BCC, f.Tracefs, f.ExecTracepoint, f.SyscallTracepoints,
+		f.KernelBTF, f.ExternalBTF, f.BCC, f.Headers, f.Tracefs, f.ExecTracepoint, f.SyscallTracepoints,
 		f.ForkTracepoints, f.Learning,
 	}
 }

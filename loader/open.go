@@ -87,7 +87,7 @@ func startVariant(ctx context.Context, p *plan, f *Facts, t *tracefs, o Options)
 func start(ctx context.Context, p *plan, f *Facts, fs *tracefs, o Options) (*Tracer, error) {
 	measured, release := contextOf(p, f, fs, o)
 	defer release()
-	prog, err := loadProgram(p, f, fs, measured)
+	prog, err := loadProgram(ctx, p, f, fs, measured)
 	if err != nil {
 		return nil, logRejection(o, p.variant, err)
 	}
@@ -117,12 +117,17 @@ func newTracer(p *plan, prog *program, o Options) (*Tracer, error) {
 	return &Tracer{plan: *p, program: prog, reader: reader, logger: o.Logger, selfTest: o.SelfTest}, nil
 }
 
-// logRejection logs what the verifier says in full: a rejection is an error of ours.
+// logRejection logs what the verifier or the compiler says in full: a rejection is an error of
+// ours, and what the compiler takes amiss is in headers that we do not know.
 func logRejection(o Options, v Variant, err error) error {
 	var rejected *ebpf.VerifierError
 	if errors.As(err, &rejected) {
 		o.Logger.Error("the kernel's verifier rejected a program; please report this",
 			"variant", v, "verifier", fmt.Sprintf("%+v", rejected))
+	}
+	var compile *compileError
+	if errors.As(err, &compile) {
+		o.Logger.Debug("all that libbcc printed", "variant", v, "output", compile.output)
 	}
 	return err
 }

@@ -31,9 +31,10 @@ const (
 
 // probe gathers the facts. It changes nothing on the host.
 func probe(t *tracefs, tracefsErr error) *Facts {
+	kernel, distro := uname(), osRelease()
 	return &Facts{
-		Kernel:             uname(),
-		Distro:             osRelease(),
+		Kernel:             kernel,
+		Distro:             distro,
 		Privilege:          probePrivilege(),
 		BPFSyscall:         probeBPFSyscall(),
 		Lockdown:           probeLockdown(),
@@ -48,6 +49,7 @@ func probe(t *tracefs, tracefsErr error) *Facts {
 		BCC:                probeBCC(),
 		ForkTracepoints:    probeForkTracepoints(t),
 		Learning:           Probe{Name: "learned offsets", Result: Unknown, Detail: "not tried"},
+		Headers:            probeHeaders(kernel, distro),
 	}
 }
 
@@ -278,13 +280,4 @@ func probeTracepoint(t *tracefs, tp tracepoint, remedy string) Probe {
 		p.Result, p.Detail = Yes, "exists"
 	}
 	return p
-}
-
-func probeBCC() Probe {
-	return Probe{
-		Name:   "BCC",
-		Result: No,
-		Detail: "this build does not support BCC",
-		Remedy: "use a later build",
-	}
 }

@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -96,7 +97,7 @@ func (p *program) close() error {
 }
 
 // loadProgram loads and configures a variant's programs.
-func loadProgram(p *plan, f *Facts, t *tracefs, measured syscallContext) (*program, error) {
+func loadProgram(ctx context.Context, p *plan, f *Facts, t *tracefs, measured syscallContext) (*program, error) {
 	if err := raiseMemlock(); err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func loadProgram(p *plan, f *Facts, t *tracefs, measured syscallContext) (*progr
 	if err != nil {
 		return nil, err
 	}
-	coll, err := loadCollection(p, f)
+	coll, err := loadCollection(ctx, p, f)
 	if err != nil {
 		return nil, err
 	}
@@ -167,13 +168,16 @@ func payloadConfig(p *plan, t *tracefs, measured syscallContext) (*execConfig, e
 	return c, nil
 }
 
-func loadCollection(p *plan, f *Facts) (*ebpf.Collection, error) {
+func loadCollection(ctx context.Context, p *plan, f *Facts) (*ebpf.Collection, error) {
 	spec, err := objectOf(p.variant)
 	if err != nil {
 		return nil, err
 	}
 	if err := prune(spec, p, f); err != nil {
 		return nil, err
+	}
+	if p.variant == BCC {
+		return loadBCC(ctx, spec, f)
 	}
 	var opts ebpf.CollectionOptions
 	switch p.variant {
@@ -194,7 +198,7 @@ func loadCollection(p *plan, f *Facts) (*ebpf.Collection, error) {
 
 func objectOf(v Variant) (*ebpf.CollectionSpec, error) {
 	switch v {
-	case Core, CoreExternal:
+	case Core, CoreExternal, BCC: // BCC has its programs from elsewhere, its maps from here
 		return bpf.LoadCore()
 	case Stub:
 		return bpf_noncore.LoadStub()

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 )
 
@@ -16,6 +18,7 @@ const (
 	modeDir  = 0o040000
 	modeFile = 0o100000
 	modeChar = 0o020000
+	modeLink = 0o120000
 )
 
 // archive writes an initramfs in the newc format of cpio. It keeps the first error and gives it at Close.
@@ -67,6 +70,34 @@ func (a *archive) dir(name string) {
 func (a *archive) char(name string, major, minor int) {
 	a.dir(path.Dir(name))
 	a.entry(name, modeChar|0o600, major, minor, nil)
+}
+
+func (a *archive) link(name, to string) {
+	a.dir(path.Dir(name))
+	a.entry(name, modeLink|0o777, 0, 0, []byte(to))
+}
+
+// tree adds the files and links below a directory of this machine, each under the path that it has there.
+func (a *archive) tree(dir string) {
+	err := filepath.WalkDir(dir, func(from string, e fs.DirEntry, err error) error {
+		name := strings.TrimPrefix(from, dir)
+		switch {
+		case err != nil:
+			return err
+		case e.Type().IsRegular():
+			a.copy(name, 0o644, from)
+		case e.Type() == fs.ModeSymlink:
+			to, err := os.Readlink(from)
+			if err != nil {
+				return err
+			}
+			a.link(name, to)
+		}
+		return nil
+	})
+	if err != nil && a.err == nil {
+		a.err = fmt.Errorf("initramfs %s: %w", dir, err)
+	}
 }
 
 // Close writes the end of the archive.

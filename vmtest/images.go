@@ -15,8 +15,10 @@ import (
 
 // image is a kernel that can be booted.
 type image struct {
+	name   debian // its package; empty if it was built
 	path   string
 	btf    string // a file with its BTF; may be empty
+	tree   string // a directory with its headers where packages put them; may be empty
 	source string // where it comes from, for people
 }
 
@@ -75,6 +77,9 @@ func (s *store) getPackaged(ctx context.Context, k kernel) (image, error) {
 	var errs []error
 	for _, v := range versions {
 		im, err := s.packaged(ctx, a, v)
+		if err == nil && k.bcc() {
+			im.tree, err = s.headers(ctx, a, im.name)
+		}
 		if err == nil {
 			return im, nil
 		}
@@ -90,7 +95,7 @@ func (s *store) packaged(ctx context.Context, a *apt, d debian) (image, error) {
 		return image{}, err
 	}
 	dir := filepath.Join(s.dir, "kernels", d.name+"_"+d.version)
-	im := image{path: filepath.Join(dir, "bzImage"), source: fmt.Sprintf("%s (%s)", d, a.suite)}
+	im := image{name: d, path: filepath.Join(dir, "bzImage"), source: fmt.Sprintf("%s (%s)", d, a.suite)}
 	if exists(im.path) {
 		return im, nil
 	}

@@ -46,8 +46,9 @@ type kernel struct {
 
 // debianPackage is a kernel that Debian built, by the name of the package that depends on the newest of its flavour.
 type debianPackage struct {
-	Suite string `json:"suite"`
-	Name  string `json:"name"`
+	Suite   string `json:"suite"`
+	Name    string `json:"name"`
+	Headers bool   `json:"headers,omitempty"` // the guest has its headers, libbcc, and everyexec-bcc for everyexec
 }
 
 // build is a kernel that we build from Debian's source package.
@@ -79,6 +80,9 @@ func (e *expectations) unknown() string { return unknownCell(e.Auto, e.Unknown) 
 
 // variantNames are all variants, best first.
 var variantNames = []string{"core", "core-external", "bcc", "stub"}
+
+// bcc says whether the guest is to run variant bcc.
+func (k kernel) bcc() bool { return k.Package != nil && k.Package.Headers }
 
 func loadList() (*list, error) { return parseList(kernelsJSON) }
 

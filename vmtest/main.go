@@ -146,7 +146,7 @@ func run(ctx context.Context, args []string) error {
 type harness struct {
 	options
 	dir      string              // of the binaries
-	binaries map[string]binaries // by architecture
+	binaries map[string]binaries // by the kind of guest
 }
 
 func (h *harness) close() { os.RemoveAll(h.dir) }

@@ -15,11 +15,12 @@ import (
 
 // binaries are the programs of a guest.
 type binaries struct {
-	test      string // the torture suite, which is also the init
-	everyexec string // what users get
+	test      string   // the torture suite, which is also the init
+	everyexec string   // what users get
+	libraries []string // that both need
 }
 
-// compile builds the guests' programs for each architecture that is needed.
+// compile builds the programs of each kind of guest that is needed.
 func (h *harness) compile(ctx context.Context, accounts []account) error {
 	dir, err := os.MkdirTemp("", "vmtest-bin-")
 	if err != nil {
@@ -27,25 +28,43 @@ func (h *harness) compile(ctx context.Context, accounts []account) error {
 	}
 	h.dir = dir
 	for _, a := range accounts {
-		arch := a.kernel.Arch
-		if _, ok := h.binaries[arch]; ok || a.missing != nil {
+		k := a.kernel
+		if _, ok := h.binaries[k.kind()]; ok || a.missing != nil {
 			continue
 		}
-		b := binaries{test: filepath.Join(dir, arch+"-test"), everyexec: filepath.Join(dir, arch+"-everyexec")}
-		if err := goTool(ctx, arch, "test", "-c", "-o", b.test, "./cmd/everyexec"); err != nil {
+		b, err := compileGuest(ctx, k, filepath.Join(dir, k.kind()))
+		if err != nil {
 			return err
 		}
-		if err := goTool(ctx, arch, "build", "-ldflags=-s -w", "-o", b.everyexec, "./cmd/everyexec"); err != nil {
-			return err
-		}
-		h.binaries[arch] = b
+		h.binaries[k.kind()] = b
 	}
 	return nil
 }
 
-func goTool(ctx context.Context, arch string, args ...string) error {
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+// compileGuest builds one kind of guests' programs into files of which the names have this begin.
+func compileGuest(ctx context.Context, k kernel, begin string) (binaries, error) {
+	b := binaries{test: begin + "-test", everyexec: begin + "-everyexec"}
+	if err := goTool(ctx, k, "test", "-c", "-o", b.test); err != nil {
+		return b, err
+	}
+	if err := goTool(ctx, k, "build", "-ldflags=-s -w", "-o", b.everyexec); err != nil {
+		return b, err
+	}
+	var err error
+	if k.bcc() {
+		b.libraries, err = libraries(ctx, b.everyexec)
+	}
+	return b, err
+}
+
+func goTool(ctx context.Context, k kernel, args ...string) error {
+	cgo := "CGO_ENABLED=0"
+	if k.bcc() {
+		cgo = "CGO_ENABLED=1"
+		args = append(args, "-tags=bcc")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/everyexec")...)
+	cmd.Env = append(os.Environ(), cgo, "GOOS=linux", "GOARCH="+k.Arch)
 	_, err := output(cmd)
 	return err
 }
@@ -60,6 +79,9 @@ func (h *harness) prove(ctx context.Context, a *account) {
 	if e != nil {
 		steps = append(steps, workSteps(e.Variants)...)
 		steps = append(steps, suiteSteps(e.Variants, e.Suite, h.run)...)
+	}
+	if a.kernel.bcc() {
+		steps = slower(steps)
 	}
 	var j judgement
 	t := h.boot(ctx, a, &j, steps)
@@ -95,7 +117,8 @@ func (h *harness) boot(ctx context.Context, a *account, j *judgement, steps []gu
 	a.log = filepath.Join(h.logs, a.kernel.Name+".log")
 	v := vm{
 		arch: a.kernel.Arch, kernel: a.image.path, append: h.append, accel: h.accel,
-		binary: h.binaries[a.kernel.Arch], btf: a.image.btf, orders: guest.Orders{Steps: steps}, bootTime: bootTime,
+		binary: h.binaries[a.kernel.kind()], btf: a.image.btf, tree: a.image.tree,
+		orders: guest.Orders{Steps: steps}, bootTime: bootTime,
 	}
 	t, err := v.boot(ctx, a.log)
 	j.judgeBoot(a.kernel.Arch, t, err)

@@ -45,6 +45,7 @@ type vm struct {
 	accel    string
 	binary   binaries
 	btf      string // a file; may be empty
+	tree     string // a directory that the guest has too; may be empty
 	orders   guest.Orders
 	bootTime time.Duration // until the first step; the steps have their own times
 }
@@ -77,7 +78,7 @@ func (v *vm) boot(ctx context.Context, log string) (*transcript, error) {
 func (v *vm) command(ctx context.Context, initrd string) *exec.Cmd {
 	m := machines[v.arch]
 	args := append([]string{
-		"-accel", v.accel, "-smp", fmt.Sprintf("%[1]d,sockets=%[1]d", guestCPUs), "-m", guestMemory,
+		"-accel", v.accel, "-smp", fmt.Sprintf("%[1]d,sockets=%[1]d", guestCPUs), "-m", v.memory(),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
 		"-kernel", v.kernel, "-initrd", initrd,
 		"-append", strings.TrimSpace("console=" + m.console + " panic=-1 " + v.append),
@@ -127,6 +128,12 @@ func (v *vm) writeInitramfs(path string) error {
 	a.json(guest.OrdersPath, v.orders)
 	if v.btf != "" {
 		a.copy(guest.BTFPath, 0o644, v.btf)
+	}
+	if v.tree != "" {
+		a.tree(v.tree)
+	}
+	for _, library := range v.binary.libraries {
+		a.copy(library, 0o755, library)
 	}
 	if err := a.Close(); err != nil {
 		return err

@@ -31,7 +31,7 @@ func bootFake(t *testing.T, script string, limit time.Duration) (result, string)
 		t.Fatal(err)
 	}
 	log := filepath.Join(t.TempDir(), "logs", "console")
-	v := vm{arch: "amd64", kernel: file, accel: "tcg", binary: binaries{file, file}, orders: guest.Orders{}, bootTime: limit}
+	v := vm{arch: "amd64", kernel: file, accel: "tcg", binary: binaries{test: file, everyexec: file}, orders: guest.Orders{}, bootTime: limit}
 	tr, err := v.boot(t.Context(), log)
 	var j judgement
 	j.judgeBoot("amd64", tr, err)
@@ -72,7 +72,7 @@ func TestBoot(t *testing.T) {
 
 func TestBootWithoutQEMU(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	v := vm{arch: "arm64", accel: "tcg", binary: binaries{os.Args[0], os.Args[0]}, bootTime: time.Minute}
+	v := vm{arch: "arm64", accel: "tcg", binary: binaries{test: os.Args[0], everyexec: os.Args[0]}, bootTime: time.Minute}
 	_, err := v.boot(t.Context(), filepath.Join(t.TempDir(), "log"))
 	if err == nil || !strings.Contains(err.Error(), "qemu-system-arm") {
 		t.Errorf("got %v, want an error that names the package", err)

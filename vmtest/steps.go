@@ -61,3 +61,11 @@ func suiteSteps(variants []string, expected json.RawMessage, run string) []guest
 	}
 	return []guest.Step{{Name: suiteStep, Args: args, Env: env, Seconds: secondsEach * len(variants)}}
 }
+
+// slower gives steps the time that a compiler takes on emulated CPUs.
+func slower(steps []guest.Step) []guest.Step {
+	for i := range steps {
+		steps[i].Seconds *= 4
+	}
+	return steps
+}

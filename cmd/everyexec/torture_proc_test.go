@@ -23,7 +23,7 @@ const (
 )
 
 // patience bounds every wait; emulated machines are slow.
-const patience = 60 * time.Second
+const patience = 5 * time.Minute
 
 // spawnOptions are what a started program gets besides its arguments.
 type spawnOptions struct {

@@ -75,20 +75,20 @@ func (a account) variants() []string {
 	return nil
 }
 
-// passed counts the suite's cases for each variant, and those skipped in brackets.
+// passed counts the suite's cases for each mode, and those skipped in brackets.
 func (a account) passed() string {
 	var parts []string
-	for _, v := range a.variants() {
+	for _, m := range modesOf(a.variants()) {
 		var cases []result
 		for _, r := range a.results {
-			if slices.Contains(strings.Split(r.name, "/"), v) && strings.HasPrefix(r.name, "Test") {
+			if slices.Contains(strings.Split(r.name, "/"), m.name) && strings.HasPrefix(r.name, "Test") {
 				cases = append(cases, r)
 			}
 		}
 		if len(cases) == 0 {
 			continue
 		}
-		part := fmt.Sprintf("%s %d", v, count(cases, pass))
+		part := fmt.Sprintf("%s %d", m.name, count(cases, pass))
 		if n := count(cases, skip); n > 0 {
 			part += fmt.Sprintf(" (%d)", n)
 		}

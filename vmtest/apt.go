@@ -45,7 +45,7 @@ func openApt(ctx context.Context, dir, suite, arch string, archives []string) (*
 }
 
 func (a *apt) configure(ctx context.Context, archives []string) error {
-	for _, d := range []string{"state/lists/partial", "cache/archives/partial"} {
+	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "none"} {
 		if err := os.MkdirAll(filepath.Join(a.dir, d), 0o755); err != nil {
 			return err
 		}
@@ -69,8 +69,8 @@ func (a *apt) configure(ctx context.Context, archives []string) error {
 Dir::State::status "%[1]s/state/status";
 Dir::Cache "%[1]s/cache";
 Dir::Etc::sourcelist "%[1]s/sources.list";
-Dir::Etc::sourceparts "-";
-Dir::Etc::preferencesparts "-";
+Dir::Etc::sourceparts "%[1]s/none";
+Dir::Etc::preferencesparts "%[1]s/none";
 APT::Architecture "%[2]s";
 APT::Architectures { "%[2]s"; };
 APT::Sandbox::User "";

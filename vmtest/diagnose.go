@@ -10,7 +10,7 @@ import (
 // serialConfig names the driver of the serial port that a guest speaks through.
 var serialConfig = map[string]string{"amd64": "CONFIG_SERIAL_8250_CONSOLE", "arm64": "CONFIG_SERIAL_AMBA_PL011_CONSOLE"}
 
-// signs are what a console shows when a kernel cannot run a guest, with what that kernel lacks.
+// signs are what a console shows when a kernel cannot run a guest, with what that means.
 var signs = []struct{ sign, meaning string }{
 	{"VFS: Unable to mount root fs", "the kernel took no initramfs: it needs CONFIG_BLK_DEV_INITRD"},
 	{"Initramfs unpacking failed", "the kernel could not unpack the initramfs: too little memory, or no CONFIG_BLK_DEV_INITRD"},
@@ -19,6 +19,7 @@ var signs = []struct{ sign, meaning string }{
 	{"Attempted to kill init", "init died, perhaps for want of CONFIG_FUTEX, CONFIG_EPOLL or CONFIG_POSIX_TIMERS, which Go programs need"},
 	{"futexwakeup", "init died for want of CONFIG_FUTEX, which Go programs need"},
 	{"Out of memory", "the guest ran out of memory"},
+	{"soft lockup", "a CPU of the guest was stuck; -append 'softlockup_panic=1 ignore_loglevel' shows where, if this machine was not just too busy"},
 	{"mount proc on", "everyexec and the suite need CONFIG_PROC_FS"},
 	{"mount sysfs on", "everyexec needs CONFIG_SYSFS"},
 	{"mount devtmpfs on", "the suite needs CONFIG_DEVTMPFS"},

@@ -12,25 +12,29 @@ import (
 	"github.com/everyexec/everyexec/vmtest/guest"
 )
 
-// judgeWork holds what each variant said of the workload against what was executed. All variants on all kernels are held
+// judgeWork holds what each mode said of the workload against what was executed. All modes on all kernels are held
 // against the same, so they agree with each other but for the differences in kernels.json.
-func (j *judgement) judgeWork(t *transcript, variants []string, allowed []difference, unknown []string) {
-	for _, v := range variants {
-		s := t.step(workPart + v)
+func (j *judgement) judgeWork(t *transcript, e *expectations) {
+	for _, m := range modesOf(e.Variants) {
+		unknown := e.Unknown
+		if m.name != m.variant {
+			unknown = e.Lesser
+		}
+		s := t.step(workPart + m.name)
 		switch {
 		case s == nil || !s.ended:
-			j.that("equivalence/"+v, []string{"was not run to its end"})
+			j.that("equivalence/"+m.name, []string{"was not run to its end"})
 		case s.exit != exitOK:
-			j.that("equivalence/"+v, append([]string{fmt.Sprintf("exit code %d", s.exit)}, s.output()...))
+			j.that("equivalence/"+m.name, append([]string{fmt.Sprintf("exit code %d", s.exit)}, s.output()...))
 		default:
-			j.that("equivalence/"+v, differences(s.stdout, v, allowed, unknown))
+			j.that("equivalence/"+m.name, differences(s.stdout, m, e.differences, unknown))
 		}
 	}
 }
 
 // differences compares JSON lines with the workload, event by event. Pids are compared with each other only, and times and
 // cgroups not at all, as they differ from run to run. An unknown field must be null.
-func differences(lines []string, variant string, allowed []difference, unknown []string) (wrong []string) {
+func differences(lines []string, m mode, allowed []difference, unknown []string) (wrong []string) {
 	work := guest.Workload()
 	if len(lines) != len(work) {
 		wrong = append(wrong, fmt.Sprintf("%d lines for %d execs", len(lines), len(work)))
@@ -42,9 +46,9 @@ func differences(lines []string, variant string, allowed []difference, unknown [
 		if err := json.Unmarshal([]byte(line), &got); err != nil {
 			return append(wrong, fmt.Sprintf("%s: %v: %s", e.Name, err, line))
 		}
-		for field, want := range expectedEvent(e, got, variant) {
+		for field, want := range expectedEvent(e, got, m.variant) {
 			for _, d := range allowed {
-				if d.Variant == variant && d.Field == field && (d.Exec == "*" || d.Exec == e.Name) {
+				if d.Mode == m.name && d.Field == field && (d.Exec == "*" || d.Exec == e.Name) {
 					want = plain(d.Value)
 				}
 			}

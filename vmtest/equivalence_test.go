@@ -40,9 +40,9 @@ func TestDifferences(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		name, variant string
-		spoil         func(events []map[string]any) []map[string]any
-		want          string
+		name, mode string
+		spoil      func(events []map[string]any) []map[string]any
+		want       string
 	}{
 		{"flawless", "core", nil, ""},
 		{"wrong ppid", "core", func(e []map[string]any) []map[string]any { e[0]["ppid"] = 2.0; return e }, "plain: ppid"},
@@ -53,16 +53,17 @@ func TestDifferences(t *testing.T) {
 			return e
 		}, "was there before"},
 		{"an argument less", "core", func(e []map[string]any) []map[string]any { e[0]["args"] = []any{"everyexec"}; return e }, "plain: args"},
-		{"the stub's differences", "stub", asStub, ""},
+		{"the stub's differences", "stub-bare", asStub, ""},
 		{"the stub's differences in core", "core", asStub, "script: args"},
-		{"the stub without its differences", "stub", nil, "ppid"},
+		{"the stub with learned offsets", "stub", nil, ""},
+		{"the stub without its differences", "stub-bare", nil, "ppid"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			events := tracedWork(t, c.variant)
+			events := tracedWork(t, modeNamed(t, c.mode).variant)
 			if c.spoil != nil {
 				events = c.spoil(events)
 			}
-			got := strings.Join(differences(printed(t, events), c.variant, l.Differences, nil), "\n")
+			got := strings.Join(differences(printed(t, events), modeNamed(t, c.mode), l.Differences, nil), "\n")
 			if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
@@ -79,13 +80,24 @@ func TestDifferencesOfAnUnknownField(t *testing.T) {
 	for _, e := range events {
 		e["args"] = nil
 	}
-	if wrong := differences(printed(t, events), "stub", l.Differences, []string{"ppid", "args"}); len(wrong) > 0 {
+	if wrong := differences(printed(t, events), modeNamed(t, "stub-bare"), l.Differences, []string{"ppid", "args"}); len(wrong) > 0 {
 		t.Errorf("null where it may be: %q", wrong)
 	}
 	events[0]["args"] = []any{"a guess"}
-	if wrong := differences(printed(t, events), "stub", l.Differences, []string{"ppid", "args"}); len(wrong) != 1 {
+	if wrong := differences(printed(t, events), modeNamed(t, "stub-bare"), l.Differences, []string{"ppid", "args"}); len(wrong) != 1 {
 		t.Errorf("a guess in place of an unknown value: %q", wrong)
 	}
+}
+
+func modeNamed(t *testing.T, name string) mode {
+	t.Helper()
+	for _, m := range modes {
+		if m.name == name {
+			return m
+		}
+	}
+	t.Fatalf("no mode %q", name)
+	return mode{}
 }
 
 func asStub(events []map[string]any) []map[string]any {

@@ -22,13 +22,13 @@ type list struct {
 	Differences []difference `json:"differences"`
 }
 
-// difference is one that variants may show for the same exec.
+// difference is one that a mode may show for the same exec.
 type difference struct {
-	Variant string          `json:"variant"`
-	Exec    string          `json:"exec"` // of guest.Workload; "*" for all
-	Field   string          `json:"field"`
-	Value   json.RawMessage `json:"value"` // what is shown instead
-	Why     string          `json:"why"`
+	Mode  string          `json:"mode"`
+	Exec  string          `json:"exec"` // of guest.Workload; "*" for all
+	Field string          `json:"field"`
+	Value json.RawMessage `json:"value"` // what is shown instead
+	Why   string          `json:"why"`
 }
 
 // kernel is one kernel of the matrix. It has either a package or a build.
@@ -65,6 +65,7 @@ type expectations struct {
 	Auto     string              `json:"auto"`     // the variant that `auto` chooses; empty: none can trace
 	Verdict  string              `json:"verdict"`  // of check
 	Unknown  []string            `json:"unknown"`  // fields that the chosen variant does not deliver
+	Lesser   []string            `json:"lesser"`   // fields that the stub does not deliver without learned offsets
 	Variants []string            `json:"variants"` // those that work; every other one must be refused
 	Refused  map[string][]string `json:"refused"`  // words that the refusal of a variant must hold, or of `auto`
 	Suite    json.RawMessage     `json:"suite"`    // handed to the torture suite as it is

@@ -95,7 +95,7 @@ func (h *harness) prove(ctx context.Context, a *account) {
 		j.judgeTraces(t, a.report, e)
 	}
 	if e != nil {
-		j.judgeWork(t, e.Variants, e.differences, e.Unknown)
+		j.judgeWork(t, e)
 	}
 	if e == nil && a.report != nil {
 		steps = suiteSteps(usable(a.report), nil, h.run)

@@ -51,7 +51,8 @@ func TestBoot(t *testing.T) {
 		said         string
 	}{
 		{"good", "echo vmtest-done", long, pass, ""},
-		{"silent", "true", long, fail, "CONFIG_SERIAL_8250_CONSOLE"},
+		{"silent", "true", long, fail, "nothing came over the serial console"},
+		{"lockup", "echo 'watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [exe:2543]'", long, fail, "softlockup_panic=1"},
 		{"panic", "echo '[ 1.0] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)'", long, fail, "CONFIG_BLK_DEV_INITRD"},
 		{"no results", "echo vmtest-begin suite; echo oops", long, fail, "in the step suite"},
 		{"last lines", "seq 1000; echo vmtest-begin s", long, fail, "1000"},

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/everyexec/everyexec/vmtest/guest"
@@ -29,16 +30,43 @@ func probeSteps() []guest.Step {
 	return steps
 }
 
-// workSteps trace the same workload through some variants.
+// mode is a way in which a variant can work. The stub has three, as the lesser ones come into play only where the kernel
+// denies what the better ones need.
+type mode struct {
+	name    string // as the torture suite knows it
+	variant string
+	flags   []string
+}
+
+var modes = []mode{
+	{name: "core", variant: "core"},
+	{name: "core-external", variant: "core-external"},
+	{name: "bcc", variant: "bcc"},
+	{name: "stub", variant: "stub"},
+	{name: "stub-following", variant: "stub", flags: []string{"--no-learn"}},
+	{name: "stub-bare", variant: "stub", flags: []string{"--no-learn", "--no-fork-tracking"}},
+}
+
+// modesOf gives all modes of some variants.
+func modesOf(variants []string) (all []mode) {
+	for _, m := range modes {
+		if slices.Contains(variants, m.variant) {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// workSteps trace the same workload in all modes of some variants.
 func workSteps(variants []string) (steps []guest.Step) {
-	for _, v := range variants {
-		args := []string{guest.BinaryPath, "trace", "--variant", v, "-o", "json"}
-		steps = append(steps, guest.Step{Name: workPart + v, Args: args, Seconds: 300, Workload: true})
+	for _, m := range modesOf(variants) {
+		args := append([]string{guest.BinaryPath, "trace", "--variant", m.variant, "-o", "json"}, m.flags...)
+		steps = append(steps, guest.Step{Name: workPart + m.name, Args: args, Seconds: 300, Workload: true})
 	}
 	return steps
 }
 
-// suiteSteps run the torture suite through some variants.
+// suiteSteps run the torture suite in all modes of some variants.
 func suiteSteps(variants []string, expected json.RawMessage, run string) []guest.Step {
 	if len(variants) == 0 {
 		return nil
@@ -47,8 +75,12 @@ func suiteSteps(variants []string, expected json.RawMessage, run string) []guest
 		secondsEach = 900
 		storm       = 2000 // execs: an emulated CPU needs a minute for them
 	)
+	var names []string
+	for _, m := range modesOf(variants) {
+		names = append(names, m.name)
+	}
 	env := []string{
-		"EVERYEXEC_TEST_VARIANTS=" + strings.Join(variants, ","),
+		"EVERYEXEC_TEST_VARIANTS=" + strings.Join(names, ","),
 		"EVERYEXEC_TEST_QUIET=1",
 		fmt.Sprintf("EVERYEXEC_TEST_STORM=%d", storm),
 	}
@@ -59,7 +91,7 @@ func suiteSteps(variants []string, expected json.RawMessage, run string) []guest
 	if run != "" {
 		args = append(args, "-test.run="+run)
 	}
-	return []guest.Step{{Name: suiteStep, Args: args, Env: env, Seconds: secondsEach * len(variants)}}
+	return []guest.Step{{Name: suiteStep, Args: args, Env: env, Seconds: secondsEach * len(names)}}
 }
 
 // slower gives steps the time that a compiler takes on emulated CPUs.

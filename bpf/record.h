@@ -117,13 +117,10 @@ static __always_inline void set_ppid(struct exec_header *h, __u32 ppid, __u8 sou
 	h->known |= EXEC_FIELD_PPID;
 }
 
-/*
- * Takes what a helper returned for copying the filename to the tail's begin: its length with the
- * NUL, or a negative error. Helpers of 5.5 to 6.1 return 0 for an empty string instead of 1.
- */
+/* Takes the result of copying a string of at most max bytes (NUL included) to the tail's begin. */
 static __always_inline void set_filename(struct exec_header *h, long len)
 {
-	if (len < 0) {
+	if (len < 1) {
 		h->faulted |= EXEC_FIELD_FILENAME;
 		return;
 	}
@@ -131,7 +128,7 @@ static __always_inline void set_filename(struct exec_header *h, long len)
 		h->truncated |= EXEC_FIELD_FILENAME;
 		return;
 	}
-	h->filename_len = len ? len : 1;
+	h->filename_len = len;
 	h->known |= EXEC_FIELD_FILENAME;
 }
 
@@ -200,9 +197,7 @@ static __always_inline void read_exec_payload(char *ctx, struct exec_record *r)
 
 	/* __data_loc holds the offset in its lower half, the length with the NUL in its upper. */
 	len = loc >> 16;
-	if (len < 1)
-		return;
-	if (len > EXEC_FILENAME_MAX) {
+	if (len > EXEC_FILENAME_MAX || len < 1) {
 		set_filename(&r->h, len);
 		return;
 	}

@@ -123,6 +123,17 @@ struct {
 /* The arguments that one program takes; it may call itself 32 times. */
 #define WALK_STEP 48
 
+/*
+ * Copies a string as bpf_probe_read_user_str does, and returns its length with the NUL for an empty
+ * one too: the helper returns 0 for it on some kernels (5.10).
+ */
+static __always_inline long copy_user_str(char *to, __u32 size, __u64 from)
+{
+	long len = bpf_probe_read_user_str(to, size, (void *)from);
+
+	return len ? len : 1;
+}
+
 /* Takes one argument; returns 1 when argv has ended or no more can be taken. */
 static __always_inline int walk_one(struct walk_state *w, __u64 *used)
 {
@@ -142,12 +153,12 @@ static __always_inline int walk_one(struct walk_state *w, __u64 *used)
 		return 1;
 	}
 	/* One byte more than fits: a longer result tells that the string was cut. */
-	len = bpf_probe_read_user_str(w->kept.args + off, EXEC_ARGS_MAX + 1, (void *)arg);
-	if (len < 0) {
+	len = copy_user_str(w->kept.args + off, EXEC_ARGS_MAX + 1, arg);
+	if (len < 1) {
 		w->kept.faulted = EXEC_FIELD_ARGS;
 		return 1;
 	}
-	off += len ? len : 1; /* 5.5 to 6.1 return 0 for an empty string */
+	off += len;
 	if (off > EXEC_ARGS_MAX) {
 		w->kept.truncated = EXEC_FIELD_ARGS;
 		*used = EXEC_ARGS_MAX;
@@ -231,8 +242,7 @@ static __always_inline void output_failed(void *ctx, struct walk_state *w)
 	set_tid(&r->h, (__u32)bpf_get_current_pid_tgid());
 	read_task(&r->h);
 	r->h.ret = w->ret;
-	set_filename(&r->h, bpf_probe_read_user_str(r->tail, EXEC_FILENAME_MAX + 1,
-						    (void *)w->kept.call.filename));
+	set_filename(&r->h, copy_user_str(r->tail, EXEC_FILENAME_MAX + 1, w->kept.call.filename));
 	take_kept_args(r, &w->kept);
 	output(ctx, r);
 }

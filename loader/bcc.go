@@ -150,11 +150,7 @@ func (j *bccJob) run(ctx context.Context, maps map[string]*ebpf.Map, h *headers)
 		j.Flags = append(j.Flags, fmt.Sprintf("-DMAP_%s=%d", name, bccSocket+len(files)))
 		files = append(files, file)
 	}
-	env := append(os.Environ(), bccVariable+"=1")
-	if !h.archive {
-		env = append(env, kernelSourceVariable+"="+h.source)
-		j.Flags = append(j.Flags, h.includes()...)
-	}
+	j.Flags = append(j.Flags, h.includes()...)
 	input, err := json.Marshal(j)
 	if err != nil {
 		return nil, err
@@ -162,7 +158,8 @@ func (j *bccJob) run(ctx context.Context, maps map[string]*ebpf.Map, h *headers)
 
 	output := &boundedBuffer{max: bccOutputMax}
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
-	cmd.Env = env
+	// With a source that is empty, as there is only the archive, libbcc looks there and nowhere else.
+	cmd.Env = append(os.Environ(), bccVariable+"=1", kernelSourceVariable+"="+h.source)
 	cmd.Stdin = bytes.NewReader(input)
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.ExtraFiles = files

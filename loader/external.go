@@ -4,6 +4,7 @@ package loader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/everyexec/everyexec/bpf"
@@ -34,6 +35,9 @@ func startExternal(ctx context.Context, p *plan, f *Facts, fs *tracefs, o Option
 		if err == nil {
 			f.ExternalBTF.Result, f.ExternalBTF.Detail = Yes, found.String()
 			return t, nil
+		}
+		if errors.Is(err, errNotSeen) {
+			err = fmt.Errorf("%w, as when the BTF is that of another kernel", err)
 		}
 		search.Reject(err)
 		o.Logger.Warn("external BTF rejected", "place", found.Place, "path", found.Path, "reason", err)

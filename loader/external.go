@@ -52,7 +52,8 @@ func startExternal(ctx context.Context, p *plan, f *Facts, fs *tracefs, o Option
 	}
 }
 
-const externalRemedy = "get BTF for exactly this kernel and name it with --btf FILE, --btf-dir DIR, --btf-bundle FILE or --btf-url URL"
+const externalRemedy = "everyexec btf fetch --btf-url URL (of a mirror of btfhub-archive), " +
+	"or name BTF for exactly this kernel with --btf FILE, --btf-dir DIR or --btf-bundle FILE"
 
 // startWith starts the variant with the types of one BTF.
 func startWith(ctx context.Context, found *btf.BTF, p *plan, f *Facts, fs *tracefs, o Options) (*Tracer, error) {

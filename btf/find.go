@@ -161,15 +161,15 @@ func (s *Search) Err() error {
 		return errors.New(kernel)
 	}
 	var parts []string
-	symbols := 0
+	noSymbols := false
 	for _, t := range s.trail {
 		if t.Place == PlaceDebugSymbols && t.Result == notThere {
-			symbols++
+			noSymbols = true
 			continue
 		}
 		parts = append(parts, t.String())
 	}
-	if symbols > 0 {
+	if noSymbols {
 		parts = append(parts, "no debug symbols installed")
 	}
 	return fmt.Errorf("%s: %s", kernel, strings.Join(parts, "; "))

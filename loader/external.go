@@ -4,6 +4,7 @@ package loader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/everyexec/everyexec/bpf"
@@ -35,6 +36,9 @@ func startExternal(ctx context.Context, p *plan, f *Facts, fs *tracefs, o Option
 			f.ExternalBTF.Result, f.ExternalBTF.Detail = Yes, found.String()
 			return t, nil
 		}
+		if errors.Is(err, errNotSeen) {
+			err = fmt.Errorf("%w, as when the BTF is that of another kernel", err)
+		}
 		search.Reject(err)
 		o.Logger.Warn("external BTF rejected", "place", found.Place, "path", found.Path, "reason", err)
 	}
@@ -48,7 +52,8 @@ func startExternal(ctx context.Context, p *plan, f *Facts, fs *tracefs, o Option
 	}
 }
 
-const externalRemedy = "get BTF for exactly this kernel and name it with --btf FILE, --btf-dir DIR, --btf-bundle FILE or --btf-url URL"
+const externalRemedy = "everyexec btf fetch --btf-url URL (of a mirror of btfhub-archive), " +
+	"or name BTF for exactly this kernel with --btf FILE, --btf-dir DIR or --btf-bundle FILE"
 
 // startWith starts the variant with the types of one BTF.
 func startWith(ctx context.Context, found *btf.BTF, p *plan, f *Facts, fs *tracefs, o Options) (*Tracer, error) {

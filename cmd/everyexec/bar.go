@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 // bar is a progress bar on a terminal, and nothing anywhere else.
@@ -26,10 +26,7 @@ const (
 
 func newBar(w io.Writer, unit string) *bar {
 	f, ok := w.(*os.File)
-	if !ok {
-		return &bar{}
-	}
-	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return &bar{}
 	}
 	return &bar{w: w, unit: unit}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/everyexec/everyexec/bpf"
 	"github.com/everyexec/everyexec/btf"
+	"github.com/everyexec/everyexec/cmd/everyexec/internal/terminal"
 )
 
 func newBTFCommand() *cobra.Command {
@@ -111,10 +111,8 @@ func (f *btfFlags) resolve(k kernelFlags) (btf.Query, error) {
 	return q, nil
 }
 
-// printable quotes a name that would play tricks on a terminal.
-func printable(s string) string {
-	if quoted := strconv.Quote(s); quoted[1:len(quoted)-1] != s {
-		return quoted
-	}
-	return s
-}
+// maxShown is longer than any path or message that is shown.
+const maxShown = 8192
+
+// printable makes a name from elsewhere harmless to a terminal.
+func printable(s string) string { return terminal.Clean(s, maxShown) }

@@ -97,7 +97,7 @@ func packBTF(ctx context.Context, stdout, stderr io.Writer, tree, bundle string,
 	packed, size, err := writePacked(ctx, tree, bundle, o)
 	bar.clear()
 	for _, s := range packed.Skipped {
-		fmt.Fprintf(stderr, "left out %s: %v\n", printable(s.Path), s.Err)
+		fmt.Fprintf(stderr, "left out %s: %s\n", printable(s.Path), printable(s.Err.Error()))
 	}
 	for _, k := range packed.Missing {
 		fmt.Fprintf(stderr, "not in %s: %s %s\n", tree, printable(k.Release), printable(k.Arch))

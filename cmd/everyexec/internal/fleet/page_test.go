@@ -283,8 +283,8 @@ func TestPageIsReadableInLightAndDark(t *testing.T) {
 		background[scheme] = script[string](b, `getComputedStyle(document.body).backgroundColor`)
 		b.screenshot(scheme + ".png")
 	}
-	if background["light"] == background["dark"] {
-		t.Errorf("light and dark are both %s", background["light"])
+	if white := "rgb(255, 255, 255)"; background["light"] != white || background["dark"] == white {
+		t.Errorf("the background is %s in light and %s in dark", background["light"], background["dark"])
 	}
 	b.quiet()
 }

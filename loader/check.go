@@ -17,7 +17,9 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 	o = o.withDefaults()
 	o.CacheDir = "" // nothing is to be written
 	tracefs, tracefsErr := openTracefs()
-	defer tracefs.Close()
+	if tracefs != nil {
+		defer tracefs.Close()
+	}
 	facts := probe(tracefs, tracefsErr)
 
 	host, err := os.Hostname()

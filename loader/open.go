@@ -22,7 +22,9 @@ import (
 func Open(ctx context.Context, o Options) (*Tracer, error) {
 	o = o.withDefaults()
 	tracefs, tracefsErr := openTracefs()
-	defer tracefs.Close()
+	if tracefs != nil {
+		defer tracefs.Close()
+	}
 	facts := probe(tracefs, tracefsErr)
 
 	var fallen error // why the best variant could not run

@@ -34,15 +34,15 @@ func readProcStat(pid string) (procStat, error) {
 
 var errStat = errors.New("not the line of a process")
 
-// The fields of proc(5), counted from the state, which is its third.
+// The fields of proc(5), counted from the state, which is the third of them.
 const (
-	statState     = 3 - 3
-	statPPID      = 4 - 3
-	statFlags     = 9 - 3
-	statStartTime = 22 - 3
-	statArgStart  = 48 - 3
-	statArgEnd    = 49 - 3
-	statEnvEnd    = 51 - 3
+	statState     = 0
+	statPPID      = 1
+	statFlags     = 6
+	statStartTime = 19
+	statArgStart  = 45
+	statArgEnd    = 46
+	statEnvEnd    = 48
 	statFields    = statEnvEnd + 1
 )
 

@@ -20,7 +20,7 @@ type tracefs struct {
 }
 
 func (t *tracefs) Close() error {
-	if t == nil || t.dir == nil {
+	if t.dir == nil {
 		return nil
 	}
 	return t.dir.Close()

@@ -12,7 +12,7 @@ BUILD   := CGO_ENABLED=0 GOARCH=$(GOARCH) $(GO) build -trimpath $(TAGS) -ldflags
 
 # What `make deps` installs, each needed by the targets named.
 DEPS_GENERATE := clang llvm libbpf-dev
-DEPS_TEST     := file man-db
+DEPS_TEST     := file man-db chromium # the page of fleet is tried in a real browser
 DEPS_BCC      := gcc libc6-dev libbpfcc-dev
 
 .DEFAULT_GOAL := help

@@ -15,7 +15,8 @@ const tableHead = `# Kernels that everyexec was proved on
 ` + "`make vmtest`" + ` boots each of these kernels in QEMU, runs the torture suite through every variant that works there, and writes
 this file. What must come out on which kernel stands in ` + "`vmtest/kernels.json`" + `; [vmtest.md](vmtest.md) says how to try a
 kernel of your own. "Unknown" are the fields that the variant which ` + "`auto`" + ` chooses does not deliver; they print as unknown, never
-wrong. "Passed" are the suite's cases for each variant, with those skipped in brackets.
+wrong. "Passed" are the suite's cases for each variant and each mode of the stub,
+with those skipped in brackets.
 
 `
 

@@ -102,3 +102,10 @@ func TestRunPlaysTheWorkloadOnceTraced(t *testing.T) {
 		t.Errorf("got %q, want %q at the end", got, want)
 	}
 }
+
+func TestRunDoesNotWaitForATracerThatEnded(t *testing.T) {
+	got := runTest(t, Step{Name: "s", Seconds: 3600, Workload: true, Args: []string{"/bin/sh", "-c", "exit 3"}})
+	if want := "vmtest-end s 3"; got[len(got)-1] != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

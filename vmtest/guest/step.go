@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -49,16 +50,22 @@ func runProgram(s Step, out *console) int {
 		out.mark(Note, err.Error())
 		return exitNotFound
 	}
+	ended := make(chan struct{})
+	var workload sync.WaitGroup
 	if s.Workload {
-		if err := playWhile(cmd.Process.Pid, traces, time.Duration(s.Seconds)*time.Second); err != nil {
-			out.mark(Note, err.Error())
-		}
+		workload.Go(func() {
+			if err := playWhile(cmd.Process.Pid, traces, ended); err != nil {
+				out.mark(Note, err.Error())
+			}
+		})
 	}
 	timer := time.AfterFunc(time.Duration(s.Seconds)*time.Second, func() {
 		out.mark(Note, fmt.Sprintf("%s took longer than %d s and is killed", s.Name, s.Seconds))
 		kill(cmd.Process.Pid)
 	})
 	err := cmd.Wait()
+	close(ended)
+	workload.Wait()
 	if !timer.Stop() {
 		return exitKilled
 	}

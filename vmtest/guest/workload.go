@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // Exec is one program of the workload, with what any tracer must say of it.
@@ -57,12 +56,12 @@ func play() error {
 }
 
 // playWhile waits until a tracer says that it traces, runs the workload, and tells the tracer to stop.
-func playWhile(pid int, traces <-chan struct{}, patience time.Duration) error {
-	defer syscall.Kill(pid, syscall.SIGINT)
+func playWhile(pid int, traces, ended <-chan struct{}) error {
 	select {
 	case <-traces:
+		defer syscall.Kill(pid, syscall.SIGINT)
 		return play()
-	case <-time.After(patience):
-		return fmt.Errorf("workload: the tracer did not say %q within %v", tracesWord, patience)
+	case <-ended:
+		return fmt.Errorf("workload: the tracer ended before it said %q", tracesWord)
 	}
 }

@@ -15,6 +15,7 @@ import (
 // Variant and Require are for Open alone.
 func Check(ctx context.Context, o Options) (*Report, error) {
 	o = o.withDefaults()
+	o.CacheDir = "" // nothing is to be written
 	tracefs, tracefsErr := openTracefs()
 	defer tracefs.Close()
 	facts := probe(tracefs, tracefsErr)

@@ -98,9 +98,9 @@ func parseOffsets(text []byte) (*Offsets, error) {
 	if err := json.Unmarshal(c.Offsets, o); err != nil {
 		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	for _, m := range o.named() {
-		if m.offset != nil && *m.offset >= taskLen {
-			return nil, fmt.Errorf("%w: %s %d", errNoOffset, m.name, *m.offset)
+	for name, offset := range o.Members() {
+		if offset != nil && *offset >= taskLen {
+			return nil, fmt.Errorf("%w: %s %d", errNoOffset, name, *offset)
 		}
 	}
 	return o, nil

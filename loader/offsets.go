@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 )
@@ -46,39 +47,42 @@ func (o *Offsets) Args() bool {
 // Filename reports whether the filename can be read.
 func (o *Offsets) Filename() bool { return o != nil && o.MM != nil && o.EnvEnd != nil }
 
-// named lists the offsets by the names of the members.
-func (o *Offsets) named() []struct {
-	name   string
-	offset *Offset
-} {
-	return []struct {
-		name   string
-		offset *Offset
-	}{
-		{"task_struct.tgid", o.TGID},
-		{"task_struct.real_parent", o.RealParent},
-		{"task_struct.mm", o.MM},
-		{"mm_struct.arg_start", o.ArgStart},
-		{"mm_struct.arg_end", o.ArgEnd},
-		{"mm_struct.env_end", o.EnvEnd},
+// Members yields the offsets by the names of the members; nil is one that was not learned.
+func (o *Offsets) Members() iter.Seq2[string, *Offset] {
+	return func(yield func(string, *Offset) bool) {
+		for _, m := range []struct {
+			name   string
+			offset *Offset
+		}{
+			{"task_struct.tgid", o.TGID},
+			{"task_struct.real_parent", o.RealParent},
+			{"task_struct.mm", o.MM},
+			{"mm_struct.arg_start", o.ArgStart},
+			{"mm_struct.arg_end", o.ArgEnd},
+			{"mm_struct.env_end", o.EnvEnd},
+		} {
+			if !yield(m.name, m.offset) {
+				return
+			}
+		}
 	}
 }
 
 // String lists the members and their offsets; an unknown one is "-".
 func (o *Offsets) String() string {
 	var parts []string
-	for _, m := range o.named() {
-		if m.offset == nil {
-			parts = append(parts, m.name+" -")
+	for name, offset := range o.Members() {
+		if offset == nil {
+			parts = append(parts, name+" -")
 			continue
 		}
-		parts = append(parts, fmt.Sprintf("%s %d", m.name, *m.offset))
+		parts = append(parts, fmt.Sprintf("%s %d", name, *offset))
 	}
 	return strings.Join(parts, ", ")
 }
 
-// proof says how the offsets were found.
-func (o *Offsets) proof() string {
+// Proof says how the offsets were found, and in what time.
+func (o *Offsets) Proof() string {
 	if o.Cached {
 		return "from the cache"
 	}

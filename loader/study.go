@@ -58,7 +58,7 @@ func (f *Facts) learnAnew(ctx context.Context, fs *tracefs, o Options) {
 func (f *Facts) learned(offsets *Offsets) {
 	f.Offsets = offsets
 	f.Learning.Result = Yes
-	f.Learning.Detail = fmt.Sprintf("%s (%s)", offsets, offsets.proof())
+	f.Learning.Detail = fmt.Sprintf("%s (%s)", offsets, offsets.Proof())
 }
 
 // startStub starts the stub. Offsets that a test exec proves wrong are dropped, or learned anew if

@@ -18,6 +18,7 @@ import (
 type checkFlags struct {
 	output   string
 	noVerify bool
+	offsets  bool
 	btf      btfFlags
 	learn    learnFlags
 	log      logFlags
@@ -41,6 +42,7 @@ It exits with 0 if every field is available, 3 if some field is missing, 4 if no
 	flags.SortFlags = false
 	flags.StringVarP(&f.output, "output", "o", "text", "text for people, json for programs, prometheus for node_exporter's textfile collector, nfd for Node Feature Discovery")
 	flags.BoolVar(&f.noVerify, "no-verify", false, "leave out the test execs")
+	flags.BoolVar(&f.offsets, "offsets", false, "only learn where this kernel keeps parent and arguments, as the stub does, and print it")
 	f.btf.register(flags)
 	f.learn.register(flags)
 	f.log.register(flags)
@@ -48,6 +50,9 @@ It exits with 0 if every field is available, 3 if some field is missing, 4 if no
 }
 
 func runCheck(ctx context.Context, f *checkFlags, stdout, stderr io.Writer) error {
+	if f.offsets {
+		return printOffsets(ctx, f, stdout, stderr)
+	}
 	if !slices.Contains(report.Formats, f.output) {
 		return usagef("--output: %q is none of %s", f.output, strings.Join(report.Formats, ", "))
 	}

@@ -224,6 +224,7 @@ static __always_inline void output_unseen(void *ctx, struct exec_config *c, stru
 static __always_inline void output_failed(void *ctx, struct walk_state *w)
 {
 	struct exec_record *r = bpf_map_lookup_elem(&scratch, ZERO_KEY);
+	long len;
 
 	if (!r)
 		return;
@@ -231,8 +232,8 @@ static __always_inline void output_failed(void *ctx, struct walk_state *w)
 	set_tid(&r->h, (__u32)bpf_get_current_pid_tgid());
 	read_task(&r->h);
 	r->h.ret = w->ret;
-	set_filename(&r->h, bpf_probe_read_user_str(r->tail, EXEC_FILENAME_MAX + 1,
-						    (void *)w->kept.call.filename));
+	len = bpf_probe_read_user_str(r->tail, EXEC_FILENAME_MAX + 1, (void *)w->kept.call.filename);
+	set_filename(&r->h, len ? len : 1); /* 0 for an empty one, as above */
 	take_kept_args(r, &w->kept);
 	output(ctx, r);
 }

@@ -218,3 +218,37 @@ func TestMissing(t *testing.T) {
 		}
 	}
 }
+
+func TestChooseStub(t *testing.T) {
+	at := func() *Offset { o := Offset(0); return &o } // which is an offset like any other
+	ppid := &Offsets{TGID: at(), RealParent: at()}
+	args := &Offsets{MM: at(), ArgStart: at(), ArgEnd: at()}
+	all := &Offsets{TGID: at(), RealParent: at(), MM: at(), ArgStart: at(), ArgEnd: at(), EnvEnd: at()}
+	forks := Probe{Result: Yes}
+	for _, c := range []struct {
+		name   string
+		change func(f *Facts)
+		want   plan
+	}{
+		{"nothing", func(f *Facts) {}, plan{fields: promised &^ event.PPID, syscalls: true}},
+		{"forks", func(f *Facts) { f.ForkTracepoints = forks }, plan{fields: promised, syscalls: true, forks: true}},
+		{"forks, no syscall tracepoints", func(f *Facts) { f.ForkTracepoints, f.SyscallTracepoints = forks, no("them") },
+			plan{fields: promised &^ event.Args, forks: true}},
+		{"all learned", func(f *Facts) { f.Offsets, f.ForkTracepoints = all, forks }, plan{fields: promised, raw: true}},
+		{"all learned, no syscall tracepoints", func(f *Facts) { f.Offsets, f.SyscallTracepoints = all, no("them") },
+			plan{fields: promised, raw: true}},
+		{"all learned, before raw tracepoints", func(f *Facts) { f.Offsets, f.RawTracepoints = all, no("them") },
+			plan{fields: promised}},
+		{"parent learned", func(f *Facts) { f.Offsets, f.ForkTracepoints = ppid, forks }, plan{fields: promised, syscalls: true}},
+		{"arguments learned", func(f *Facts) { f.Offsets, f.ForkTracepoints = args, forks }, plan{fields: promised, forks: true}},
+		{"arguments learned, no forks", func(f *Facts) { f.Offsets = args }, plan{fields: promised &^ event.PPID}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := chooseStub(facts(c.change))
+			if got.fields != c.want.fields || got.raw != c.want.raw || got.syscalls != c.want.syscalls || got.forks != c.want.forks {
+				t.Errorf("fields %s raw %t syscalls %t forks %t; want %s %t %t %t",
+					got.fields, got.raw, got.syscalls, got.forks, c.want.fields, c.want.raw, c.want.syscalls, c.want.forks)
+			}
+		})
+	}
+}

@@ -85,7 +85,7 @@ func (l *lesson) close() error {
 	for _, w := range l.children {
 		errs = append(errs, w.close())
 	}
-	l.other.end()
+	l.endOther()
 	return errors.Join(append(errs, l.probe.close())...)
 }
 
@@ -97,7 +97,7 @@ func (l *lesson) take(ctx context.Context, selfTest bool, found *Offsets) error 
 	}
 	found.Processes = len(subjects)
 	found.TGID = only(findTGID(subjects))
-	if found.RealParent, err = l.realParent(findParent(subjects), found.TGID); err != nil {
+	if found.RealParent, err = l.realParent(ctx, findParent(subjects), found.TGID); err != nil {
 		return err
 	}
 	candidates, err := findMM(l.probe, subjects)
@@ -252,57 +252,106 @@ func (w *waiting) close() error {
 	return errors.Join(append(errs, w.run.close())...)
 }
 
-// realParent tells real_parent from parent, which differ while a process is traced: one thread
-// made the child, and another one traces it.
-func (l *lesson) realParent(candidates []Offset, tgid *Offset) (*Offset, error) {
+// realParent tells real_parent from what else leads to the parent: `parent`, which is the tracer
+// while a process is traced; and at times last_wakee, which stays as it is when the parent ends.
+func (l *lesson) realParent(ctx context.Context, candidates []Offset, tgid *Offset) (*Offset, error) {
 	if len(candidates) < 2 {
 		return only(candidates), nil
 	}
 	child := l.children[0]
-	var image []byte
-	err := l.other.do(func() error { return unix.PtraceSeize(child.cmd.Process.Pid) })
-	if err != nil {
+	traced, err := l.studyTraced(child)
+	if errors.Is(err, errTrace) {
 		return l.firstOfPair(candidates, tgid), nil
 	}
-	image, readErr := l.probe.read(child.task, taskLen)
-	err = l.other.do(func() error { return stopTracing(child.cmd.Process.Pid) })
-	if err := errors.Join(readErr, err); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	return only(slices.DeleteFunc(slices.Clone(candidates), func(at Offset) bool {
-		v, ok := le64(image, uint32(at))
+	candidates = slices.DeleteFunc(candidates, func(at Offset) bool {
+		v, ok := le64(traced, uint32(at))
 		return !ok || v != child.parent
-	})), nil
+	})
+	if len(candidates) > 1 {
+		candidates, err = l.orphan(ctx, candidates)
+	}
+	return only(candidates), err
 }
 
-// stopTracing detaches the current thread from a process that it traces.
-func stopTracing(pid int) error {
+// orphan ends the thread that made the second child, which gets another one of this process for a
+// parent then. It returns the candidates that have changed.
+func (l *lesson) orphan(ctx context.Context, candidates []Offset) ([]Offset, error) {
+	l.endOther()
+	child := l.children[1]
+	for {
+		image, err := l.probe.read(child.task, taskLen)
+		if err != nil {
+			return nil, err
+		}
+		changed := slices.DeleteFunc(slices.Clone(candidates), func(at Offset) bool {
+			v, ok := le64(image, uint32(at))
+			return !ok || v == child.parent
+		})
+		if len(changed) > 0 {
+			return changed, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for a thread to end: %w", ctx.Err())
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func (l *lesson) endOther() {
+	if l.other != nil {
+		l.other.end()
+	}
+	l.other = nil
+}
+
+// errTrace tells that a process may not be traced here.
+var errTrace = errors.New("the test program cannot be traced")
+
+// studyTraced returns the image of a child that another thread traces and has stopped.
+func (l *lesson) studyTraced(child *waiting) ([]byte, error) {
+	pid := child.cmd.Process.Pid
+	err := l.other.do(func() error {
+		if err := unix.PtraceSeize(pid); err != nil {
+			return fmt.Errorf("%w: %w", errTrace, err)
+		}
+		return stopTraced(pid)
+	})
+	if err != nil {
+		return nil, err
+	}
+	image, err := l.probe.read(child.task, taskLen)
+	return image, errors.Join(err, l.other.do(func() error { return unix.PtraceDetach(pid) }))
+}
+
+// stopTraced stops a process that the current thread traces.
+func stopTraced(pid int) error {
 	if err := unix.PtraceInterrupt(pid); err != nil {
 		return fmt.Errorf("stop the test program: %w", err)
 	}
 	for {
 		_, err := unix.Wait4(pid, nil, unix.WALL, nil)
-		if err == nil {
-			break
-		}
 		if err != unix.EINTR {
-			return fmt.Errorf("wait for the test program to stop: %w", err)
+			return err
 		}
 	}
-	return unix.PtraceDetach(pid)
 }
 
-// firstOfPair chooses where a policy forbids tracing: real_parent lies before parent, and both
+// firstOfPair chooses where a policy forbids tracing: real_parent lies right before parent, and both
 // behind pid and tgid, unless the members are shuffled. If they are, it is not known.
 func (l *lesson) firstOfPair(candidates []Offset, tgid *Offset) *Offset {
-	if tgid == nil || *tgid < 4 || len(candidates) != 2 || candidates[1] != candidates[0]+8 {
+	if tgid == nil || *tgid < 4 {
 		return nil
 	}
-	pid, ok := le32(l.self.image, uint32(*tgid)-4)
-	if !ok || pid != l.self.tid || candidates[0] < *tgid {
+	if pid, ok := le32(l.self.image, uint32(*tgid)-4); !ok || pid != l.self.tid {
 		return nil
 	}
-	return &candidates[0]
+	return only(slices.DeleteFunc(slices.Clone(candidates), func(at Offset) bool {
+		return at < *tgid || !slices.Contains(candidates, at+8)
+	}))
 }
 
 // ownMM tells mm from active_mm, which are the same to a program and differ in a zombie. Where

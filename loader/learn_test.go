@@ -153,7 +153,8 @@ func TestFirstOfPair(t *testing.T) {
 		{"pair behind tgid", []Offset{112, 120}, tgid, "112"},
 		{"not side by side", []Offset{112, 128}, tgid, "-"},
 		{"before tgid", []Offset{88, 96}, tgid, "-"},
-		{"three", []Offset{112, 120, 128}, tgid, "-"},
+		{"three in a row", []Offset{112, 120, 128}, tgid, "-"},
+		{"pair and another", []Offset{32, 112, 120, 200}, tgid, "112"},
 		{"tgid not behind pid", []Offset{112, 120}, 108, "-"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -25,6 +25,9 @@ type watch struct {
 	run   *testRun
 	found []*event.Event
 	over  chan error
+	ended bool
+	err   error
+	looks int
 }
 
 // watchOver looks at an event, and takes from it what is not believed any more.
@@ -70,7 +73,7 @@ func (t *Tracer) beginTestExec() {
 	over := make(chan error, 1)
 	// The paths of ended runs, but those of the start, are not needed any more.
 	t.testPaths = append(slices.Clip(t.testPaths[:min(len(t.testPaths), 2)]), run.path)
-	t.watch.run, t.watch.found, t.watch.over = run, nil, over
+	t.watch = watch{next: t.watch.next, wrong: t.watch.wrong, run: run, over: over}
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), verifyTimeout)
 		defer cancel()
@@ -86,21 +89,33 @@ func (t *Tracer) keepTestExec(raw []byte) {
 	t.watch.found = append(t.watch.found, e)
 }
 
-// judgeTestExec holds the last test exec, if it is over, against what is known of it. Events that
-// are missing may have been lost.
+// testExecLooks is how often a test exec that is over is looked at until its events have come. They
+// may be behind others in the buffer, or lost.
+const testExecLooks = 3
+
+// judgeTestExec holds the last test exec, if it is over, against what is known of it.
 func (t *Tracer) judgeTestExec() {
-	if t.watch.run == nil {
+	w := &t.watch
+	if w.run == nil {
 		return
 	}
-	select {
-	case err := <-t.watch.over:
-		if err == nil && t.complete(t.watch.found) {
-			child, grandchild := inOrder(t.watch.found[0], t.watch.found[1])
-			t.disbelieve(t.checkPair(child, grandchild, t.watch.run))
+	if !w.ended {
+		select {
+		case w.err = <-w.over:
+			w.ended = true
+		default:
+			return
 		}
-		t.watch.run = nil
-	default:
 	}
+	w.looks++
+	if len(w.found) < 2 && w.looks < testExecLooks {
+		return
+	}
+	if w.err == nil && t.complete(w.found) {
+		child, grandchild := inOrder(w.found[0], w.found[1])
+		t.disbelieve(t.checkPair(child, grandchild, w.run))
+	}
+	w.run = nil
 }
 
 // complete reports whether both events of a test exec came, with a value for each field: memory that

@@ -62,8 +62,8 @@ func TestWrongOffsetIsDropped(t *testing.T) {
 		field event.Fields
 		spoil func(*learnedOffsets)
 	}{
-		// The parent is then the process itself.
-		{"ppid", event.PPID, func(l *learnedOffsets) { l.TGID -= 4; l.RealParent += 32 }},
+		// Half a pointer is then taken for the parent.
+		{"ppid", event.PPID, func(l *learnedOffsets) { l.TGID = l.RealParent }},
 		{"args", event.Args, func(l *learnedOffsets) { l.ArgStart = l.ArgEnd }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

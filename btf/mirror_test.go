@@ -216,7 +216,7 @@ func TestFetchStalls(t *testing.T) {
 	t.Cleanup(func() { close(released) })
 	q.Mirror.stall = 50 * time.Millisecond
 	_, err := q.Fetch(context.Background())
-	if err == nil || !strings.Contains(err.Error(), "no byte for 50ms (tried 4 times)") {
+	if err == nil || err.Error() != "no byte for 50ms (tried 4 times)" {
 		t.Errorf("got %v", err)
 	}
 	if left := files(t, q.CacheDir); len(left) > 0 {

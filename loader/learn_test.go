@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
+
+	ourbtf "github.com/everyexec/everyexec/btf"
 )
 
 func TestMain(m *testing.M) {
@@ -43,7 +45,7 @@ func learnHere(t *testing.T, raw bool) *Offsets {
 
 // TestLearnedOffsetsAreRight holds what is learned against the kernel's own BTF.
 func TestLearnedOffsetsAreRight(t *testing.T) {
-	types, err := btf.LoadSpec(kernelBTFPath)
+	types, err := btf.LoadSpec(ourbtf.KernelPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		t.Skip("this kernel has no BTF to hold the offsets against")
 	}

@@ -39,7 +39,7 @@ func Open(ctx context.Context, o Options) (*Tracer, error) {
 		p = studied(ctx, p, facts, tracefs, o)
 		t, err := attempt(ctx, &p, facts, tracefs, o)
 		if err == nil {
-			// The kernel's types, some ten MB, are not needed any more.
+			// The kernel's BTF, some five MB, is not needed any more.
 			debug.FreeOSMemory()
 			return t, nil
 		}

@@ -22,8 +22,7 @@ import (
 )
 
 const (
-	kernelBTFPath = "/sys/kernel/btf/vmlinux"
-	lockdownPath  = "/sys/kernel/security/lockdown"
+	lockdownPath = "/sys/kernel/security/lockdown"
 	// btfMagic is BTF_MAGIC of linux/btf.h.
 	btfMagic     = 0xeb9f
 	paranoidPath = "/proc/sys/kernel/perf_event_paranoid"
@@ -210,12 +209,12 @@ func probeCgroupIDHelper() Probe {
 }
 
 func probeKernelBTF() Probe {
-	p := Probe{Name: "kernel BTF", Source: kernelBTFPath}
+	p := Probe{Name: "kernel BTF", Source: btf.KernelPath}
 	size, err := checkKernelBTF()
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		p.Result = No
-		p.Detail = "this kernel has no BTF: there is no " + kernelBTFPath
+		p.Detail = "this kernel has no BTF: there is no " + btf.KernelPath
 		p.Remedy = "get BTF in one of three ways: a kernel with CONFIG_DEBUG_INFO_BTF=y; " +
 			"--btf FILE made by pahole for this very kernel; --btf-dir DIR or --btf-url URL of a btfhub-archive tree"
 	case err != nil:
@@ -229,7 +228,7 @@ func probeKernelBTF() Probe {
 
 // checkKernelBTF looks at the begin of the kernel's BTF. That it is whole shows when it is used.
 func checkKernelBTF() (size int64, err error) {
-	f, err := os.Open(kernelBTFPath)
+	f, err := os.Open(btf.KernelPath)
 	if err != nil {
 		return 0, err
 	}
@@ -240,10 +239,10 @@ func checkKernelBTF() (size int64, err error) {
 	}
 	var magic [2]byte
 	if _, err := io.ReadFull(f, magic[:]); err != nil {
-		return 0, fmt.Errorf("read %s: %w", kernelBTFPath, err)
+		return 0, fmt.Errorf("read %s: %w", btf.KernelPath, err)
 	}
 	if binary.NativeEndian.Uint16(magic[:]) != btfMagic {
-		return 0, fmt.Errorf("%s does not begin as BTF does", kernelBTFPath)
+		return 0, fmt.Errorf("%s does not begin as BTF does", btf.KernelPath)
 	}
 	return info.Size(), nil
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 
@@ -184,9 +183,8 @@ func loadCollection(ctx context.Context, p *plan, f *Facts) (*ebpf.Collection, e
 	case CoreExternal:
 		opts.Programs.KernelTypes = p.types
 	case Core:
-		// The file was there when it was probed, so this does not look elsewhere.
-		if opts.Programs.KernelTypes, err = btf.LoadKernelSpec(); err != nil {
-			return nil, fmt.Errorf("read kernel BTF %s: %w", kernelBTFPath, err)
+		if opts.Programs.KernelTypes, err = kernelTypes(); err != nil {
+			return nil, err
 		}
 	}
 	coll, err := ebpf.NewCollectionWithOptions(spec, opts)

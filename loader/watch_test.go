@@ -14,19 +14,26 @@ import (
 	"github.com/everyexec/everyexec/event"
 )
 
+// ownBinary is a program that is there in any guest; it waits until its stdin ends.
+func ownBinary() *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{selfTestVariable + "=1"}
+	return cmd
+}
+
 func TestProcContradicts(t *testing.T) {
 	if inside, err := insidePIDNamespace(); err != nil || inside {
 		t.Skip("needs the initial pid namespace")
 	}
-	cat := exec.Command("cat")
-	stdin, err := cat.StdinPipe()
+	waiting := ownBinary()
+	stdin, err := waiting.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cat.Start(); err != nil {
+	if err := waiting.Start(); err != nil {
 		t.Fatal(err)
 	}
-	alive := uint32(cat.Process.Pid)
+	alive := uint32(waiting.Process.Pid)
 	now := uint64(monotonic()) + uint64(time.Second) // safely behind both starts
 	own, parent := uint32(os.Getpid()), uint32(os.Getppid())
 	for _, c := range []struct {
@@ -50,7 +57,7 @@ func TestProcContradicts(t *testing.T) {
 	if err := stdin.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := cat.Wait(); err != nil {
+	if err := waiting.Wait(); err != nil {
 		t.Error(err)
 	}
 }
@@ -88,7 +95,7 @@ func TestWrongOffsetIsDropped(t *testing.T) {
 					t.Fatal("the wrong offset was not noticed")
 				}
 				tracer.watch.next = time.Time{}
-				if err := exec.Command("true").Run(); err != nil {
+				if err := ownBinary().Run(); err != nil {
 					t.Fatal(err)
 				}
 				if err := tracer.Read(&e); err != nil {

@@ -40,6 +40,17 @@ func oneKernel() (kernel, account) {
 	}}
 }
 
+func TestPendingKernelsAreNamed(t *testing.T) {
+	k, _ := oneKernel()
+	k.Pending = true
+	if text := (table{}).text([]kernel{k}); !strings.Contains(text, "not proved yet: 5.10-no-btf.") {
+		t.Errorf("not named in\n%s", text)
+	}
+	if wrong := (table{}).outOfStep([]kernel{k}); len(wrong) > 0 {
+		t.Errorf("out of step: %q", wrong)
+	}
+}
+
 func TestTableRoundTrip(t *testing.T) {
 	k, a := oneKernel()
 	path := filepath.Join(t.TempDir(), "kernels.md")

@@ -19,9 +19,7 @@ const manDir = "../../docs/man"
 
 // TestManPages makes the man pages from the help texts and holds those in docs against them.
 func TestManPages(t *testing.T) {
-	if _, err := os.Stat("../../go.mod"); err != nil {
-		t.Skip("the sources are not here")
-	}
+	needsSources(t)
 	dir := t.TempDir()
 	if *update {
 		dir = manDir
@@ -42,6 +40,14 @@ func TestManPages(t *testing.T) {
 	}
 	if diff := cmp.Diff(readAll(t, manDir), readAll(t, dir)); diff != "" {
 		t.Errorf("the help has changed; run: make man\n%s", diff)
+	}
+}
+
+// needsSources skips what reads the repository: the suite also runs where there is none.
+func needsSources(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("../../go.mod"); err != nil {
+		t.Skip("the sources are not here")
 	}
 }
 

@@ -82,8 +82,9 @@ check-bcc: deps build build-bcc
 	$(GO) test -count=1 -tags bcc -run 'BCC|Headers|Choose' ./loader ./bpf_noncore
 
 .PHONY: bench
-bench: ## Run the benchmarks of decoding and writing
+bench: ## Run the benchmarks: decoding, writing, and (as root) what tracing costs beside execsnoop
 	$(GO) test -run '^$$' -bench . -benchmem ./event ./cmd/everyexec/internal/output
+	$(GO) test -run '^$$' -bench Cost -benchtime 3000x -count 3 ./cmd/everyexec
 
 .PHONY: man
 man: ## Write the man pages docs/man anew from the help texts

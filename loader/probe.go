@@ -109,8 +109,13 @@ func probePrivilege() Probe {
 	}
 	p.Result = No
 	p.Detail = "missing " + strings.Join(missing, " and ")
-	p.Remedy = "run as root, or give " + strings.Join(missing, ",")
+	p.Remedy = "run as root, or: " + setcap(missing)
 	return p
+}
+
+// setcap is the command that gives a binary capabilities.
+func setcap(names []string) string {
+	return fmt.Sprintf(`sudo setcap %s+ep "$(command -v everyexec)"`, strings.ToLower(strings.Join(names, ",")))
 }
 
 // missingCapabilities names those without which no program can be loaded and attached.

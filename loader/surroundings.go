@@ -64,7 +64,7 @@ func probeCapabilities() []Probe {
 			p.Result = Yes
 		default:
 			p.Result = No
-			p.Remedy = "run as root, or give " + p.Name
+			p.Remedy = "run as root, or: " + setcap([]string{p.Name})
 		}
 		probes = append(probes, p)
 	}

@@ -85,6 +85,12 @@ func runCheckConfined(t *testing.T, drop []capability.Cap, adapt func(*exec.Cmd)
 	if adapt != nil {
 		adapt(c)
 	}
+	return readReport(t, c)
+}
+
+// readReport runs a check -o json.
+func readReport(t *testing.T, c *exec.Cmd) checked {
+	t.Helper()
 	r := finish(t, c)
 	got := checked{code: r.code}
 	if err := json.Unmarshal([]byte(r.stdout), &got.Report); err != nil {
@@ -144,12 +150,47 @@ func TestCheckHosts(t *testing.T) {
 		c := runCheckConfined(t, nil, func(c *exec.Cmd) {
 			c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		})
-		c.unusable(t, "CAP_BPF and CAP_PERFMON", "run as root")
+		c.unusable(t, "CAP_BPF and CAP_PERFMON", `run as root, or: sudo setcap cap_bpf,cap_perfmon+ep "$(command -v everyexec)"`)
 		if p := c.probe("CONFIG_BPF_SYSCALL"); p.Result != loader.Yes {
 			t.Errorf("what needs no privilege is not said: %+v", p)
 		}
 		if p := c.probe("tracepoint programs"); p.Result != loader.Unknown || p.Detail == "" {
 			t.Errorf("what needs privilege is not unknown: %+v", p)
+		}
+	})
+
+	t.Run("ordinary user with the capabilities", func(t *testing.T) {
+		c := productCommand(roleProduct, "check", "-o", "json")
+		c.SysProcAttr = &syscall.SysProcAttr{
+			Credential:  &syscall.Credential{Uid: 65534, Gid: 65534},
+			AmbientCaps: []uintptr{uintptr(capability.CAP_BPF), uintptr(capability.CAP_PERFMON)},
+		}
+		readReport(t, c).full(t)
+	})
+
+	t.Run("no BTF", func(t *testing.T) {
+		c := readReport(t, productCommand(roleNoBTF, "check", "-o", "json", "--no-learn", "--no-fork-tracking"))
+		if c.code != exitUnavailable || c.Verdict != loader.Degraded || *c.Selected != loader.Stub {
+			t.Errorf("exit code %d, verdict %s, selected %v", c.code, c.Verdict, *c.Selected)
+		}
+		core := c.variant(loader.Core)
+		for _, way := range []string{"CONFIG_DEBUG_INFO_BTF=y", "--btf FILE", "--btf-dir DIR", "--btf-url URL"} {
+			if core.Usable || !strings.Contains(core.Reason, "no BTF") || !strings.Contains(core.Remedy, way) {
+				t.Errorf("core: %+v, want the way %s", core, way)
+			}
+		}
+		// Follow the remedy.
+		whole, err := os.ReadFile("/sys/kernel/btf/vmlinux")
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := t.TempDir() + "/vmlinux.btf"
+		if err := os.WriteFile(file, whole, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c = readReport(t, productCommand(roleNoBTF, "check", "-o", "json", "--btf", file))
+		if c.code != 0 || c.Verdict != loader.Full || *c.Selected != loader.CoreExternal || !c.variant(loader.CoreExternal).Verified {
+			t.Errorf("the remedy did not help: exit code %d, %+v", c.code, c.variant(loader.CoreExternal))
 		}
 	})
 
@@ -218,7 +259,7 @@ func TestCheckCapabilities(t *testing.T) {
 		{"none of the three", []capability.Cap{admin, bpf, perfmon}, "missing CAP_BPF and CAP_PERFMON"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			runCheckConfined(t, c.drop, nil).unusable(t, c.want, "run as root, or give CAP_")
+			runCheckConfined(t, c.drop, nil).unusable(t, c.want, "run as root, or: sudo setcap cap_")
 		})
 	}
 }

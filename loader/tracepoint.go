@@ -165,7 +165,8 @@ func openTracepoint(id uint64) (*os.File, error) {
 }
 
 func explainPerf(err error) error {
-	if !errors.Is(err, unix.EACCES) {
+	// cilium/ebpf passes the error on as text.
+	if !errors.Is(err, unix.EACCES) && !strings.HasSuffix(err.Error(), unix.EACCES.Error()) {
 		return err
 	}
 	level, readErr := os.ReadFile(paranoidPath)

@@ -122,6 +122,9 @@ func succeeds(t *testing.T, o productOptions, args ...string) string {
 // in each place where it may come from.
 func TestExternalBTF(t *testing.T) {
 	needs(t)
+	if os.Getenv(quietEnv) != "" {
+		t.Skip("a guest has no distribution, by which a mirror is searched")
+	}
 	_, release, _ := ownKernel(t)
 	tree, file := archiveTree(t, archiveOf(t, release+".btf", ownBTF(t)))
 	dir := workDir(t)

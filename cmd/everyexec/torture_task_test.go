@@ -328,9 +328,11 @@ func otherCgroup(s *stage) {
 	}
 	target := s.target()
 	p := newProgram(native())
+	p.report("getpid")
 	p.await(gateFD)
 	p.exec(target, []string{target})
 	l := s.launch(p, spawnOptions{})
+	s.next(l) // its own exec is over: what comes now must not be taken for it
 	// A cgroup can be removed when nobody is in it any more.
 	defer func() {
 		l.kill()

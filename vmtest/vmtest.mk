@@ -20,6 +20,6 @@ else
 endif
 
 .PHONY: vmtest-smoke
-vmtest-smoke: ## Boot the three kernels that `make test` boots
+vmtest-smoke: ## Boot the smoke set of kernels, as make test does
 	@./.ci/deps $(DEPS_SMOKE)
 	$(VMTEST) -smoke $(ARGS)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -256,7 +257,17 @@ func (w wanted) argsReason(v variant) (reason string, mayFault bool) {
 	case w.compat:
 		return "variant", false
 	}
-	return "", w.untouched || !w.failed && agesPages
+	return "", w.untouched || !w.failed && (agesPages || w.spansPages())
+}
+
+// spansPages: Go's os.StartProcess lays argv out in zeroed memory and does not write the strings'
+// NULs. One that begins a page leaves that page untouched, and a read at sys_enter fails there.
+func (w wanted) spansPages() bool {
+	size := 0
+	for _, arg := range w.passed {
+		size += len(arg) + 1
+	}
+	return size > os.Getpagesize()
 }
 
 // agesPages: to an arm64 CPU that does not keep the access flag itself, a page that a fork
